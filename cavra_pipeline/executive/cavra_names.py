@@ -58,9 +58,9 @@ def cavra_recovery_report(
     (report,) = recovery_reports(session, parameters, instants=[as_of], now=now, generated_by=generated_by)
     at = naive_utc(as_of)
     history = recovery_history(session, at)
-    asked: dict[str, object] = {"lane": _AUDITS.name, "as_of": at}
-    executions = session.rows(_PACKAGE, "executions_by_provider", asked)
-    newest = session.rows(_PACKAGE, "newest_executions", {**asked, "most": _MOST_EXECUTIONS})
+    arguments: dict[str, object] = {"lane": _AUDITS.name, "as_of": at}
+    executions = session.rows(_PACKAGE, "executions_by_provider", arguments)
+    newest = session.rows(_PACKAGE, "newest_executions", {**arguments, "most": _MOST_EXECUTIONS})
     return {
         **report,
         "report_id": report["recovery_report_id"],
@@ -68,7 +68,7 @@ def cavra_recovery_report(
         **_execution_counts(executions),
         "provider_summary": _by_provider(report["provider_summary"], executions, history, at),
         "recovery_rows": _rows(report, history, at),
-        "latest_executions": [with_instants(one) for one in newest],
+        "latest_executions": [with_instants(execution) for execution in newest],
     }
 
 
@@ -87,7 +87,7 @@ def _execution_counts(executions: Iterable[Mapping[str, Any]]) -> dict[str, Any]
 
 
 def _rows(report: Mapping[str, Any], history: RecoveryHistory, at: datetime) -> list[dict[str, Any]]:
-    newest = {(one.playbook_id, one.provider): one.closure_id for one in history.said(at)}
+    newest = {(closure.playbook_id, closure.provider): closure.closure_id for closure in history.said(at)}
     return [
         {
             **row,
@@ -107,19 +107,19 @@ def _by_provider(
     at: datetime,
 ) -> list[dict[str, Any]]:
     """Everything that is counted by provider; an instant is empty where there is none."""
-    closed = {one.provider: one.at for one in history.said(at)}
-    known = {one["provider"]: one for one in counted}
+    closed = {closure.provider: closure.at for closure in history.said(at)}
+    provider_counts = {row["provider"]: row for row in counted}
     summaries = []
-    for provider in sorted(known.keys() | {row["provider"] for row in executions}):
-        own = [row for row in executions if row["provider"] == provider]
-        statuses = {row["execution_status"]: row["execution_count"] for row in own}
-        executed = max((row["latest_execution_at"] for row in own), default=None)
+    for provider in sorted(provider_counts.keys() | {row["provider"] for row in executions}):
+        provider_executions = [row for row in executions if row["provider"] == provider]
+        statuses = {row["execution_status"]: row["execution_count"] for row in provider_executions}
+        executed = max((row["latest_execution_at"] for row in provider_executions), default=None)
         summaries.append(
             {
                 "provider": provider,
                 "execution_count": sum(statuses.values()),
                 **{f"execution_{status}_count": statuses.get(status, 0) for status in _STATUSES},
-                **{name: known.get(provider, {}).get(name, 0) for name in _OF_RECOVERIES},
+                **{name: provider_counts.get(provider, {}).get(name, 0) for name in _OF_RECOVERIES},
                 "latest_execution_at": instant(executed) or "",
                 "latest_closure_at": instant(closed.get(provider)) or "",
             }
@@ -134,11 +134,11 @@ def cavra_plan(plan: Mapping[str, Any], recoveries: Mapping[str, Any]) -> dict[s
         plan: What ``escalation_plan`` made.
         recoveries: What ``cavra_recovery_report`` made of the same instant and limit.
     """
-    routes = [_route(one, plan["recovery_slo_minutes"]) for one in plan["escalation_routes"]]
+    routes = [_route(route, plan["recovery_slo_minutes"]) for route in plan["escalation_routes"]]
     total, closed = recoveries["recovery_count"], recoveries["recovery_closed_count"]
     return {
         **plan,
-        "provider_count": len({one["provider"] for one in routes}),
+        "provider_count": len({route["provider"] for route in routes}),
         "escalation_routes": routes,
         "executive_summary": {
             "status": plan["alert_level"],
@@ -183,5 +183,7 @@ def cavra_executive_report(report: Mapping[str, Any], recoveries: Mapping[str, A
             for name, severity, risk in _RISKS
             if report[name]
         ],
-        "recommended_actions": [" ".join([one["action"], *one["then"]]) for one in report["recommended_actions"]],
+        "recommended_actions": [
+            " ".join([action["action"], *action["then"]]) for action in report["recommended_actions"]
+        ],
     }

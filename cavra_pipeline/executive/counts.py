@@ -30,7 +30,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EvidenceState:
     """The evidence at an instant.
 
     Attributes:
@@ -49,7 +49,7 @@ class Standing:
         return self.lanes.get(lane, _NOTHING)
 
 
-def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, Standing]:
+def evidence_states(session: Session, instants: Sequence[datetime]) -> dict[datetime, EvidenceState]:
     """Returns the evidence at each instant, by the instant in UTC without a zone.
 
     Raises:
@@ -62,13 +62,13 @@ def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, 
         lanes[int(str(row.pop("number"))) - 1][str(row.pop("lane"))] = row
     unplanned = session.rows(_PACKAGE, "unplanned_failures", {"lane": ESCALATIONS.name, "instants": moments})
     executions = {
-        at: found
+        at: unresolved
         for some in stretches(session, AUDITS, moments)
-        for at, found in zip(some, unresolved_executions(session, AUDITS, some), strict=True)
+        for at, unresolved in zip(some, unresolved_executions(session, AUDITS, some), strict=True)
     }
     return {
-        at: Standing(known, int(str(row["unplanned_failure_count"])), executions[at])
-        for at, known, row in zip(moments, lanes, unplanned, strict=True)
+        at: EvidenceState(extents, int(str(row["unplanned_failure_count"])), executions[at])
+        for at, extents, row in zip(moments, lanes, unplanned, strict=True)
     }
 
 
@@ -93,35 +93,35 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
     acknowledgement or approval, ``cleared_count`` wait for the worker to retry them.
     """
     moments = ascending(instants)
-    found: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
+    counts: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
     for lane in LANES.values():
         for some in stretches(session, lane, moments):
-            standing: list[list[dict[str, Any]]] = [[] for _ in some]
+            decisions_by_instant: list[list[dict[str, Any]]] = [[] for _ in some]
             for row in decided_retries(session, lane, retry_policy(lane), some):
-                for decisions in standing[row["first_seen"] - 1 : row["last_seen"]]:
+                for decisions in decisions_by_instant[row["first_seen"] - 1 : row["last_seen"]]:
                     decisions.append({**row, lane.subject_field: row["subject"]})
-            for at, decisions in zip(some, standing, strict=True):
-                left = [one for one in decisions if one["action"] != "suppress"]
+            for at, decisions in zip(some, decisions_by_instant, strict=True):
+                left = [decision for decision in decisions if decision["action"] != "suppress"]
                 uncleared = Counter(provider for _, provider in uncleared_pairs(session, lane, left, at))
-                total = Counter(str(one["provider"]) for one in decisions)
-                retried = Counter(str(one["provider"]) for one in left)
+                total = Counter(str(decision["provider"]) for decision in decisions)
+                retried = Counter(str(decision["provider"]) for decision in left)
                 for provider in total:
-                    found[at][provider].update(
+                    counts[at][provider].update(
                         suppressed_count=total[provider] - retried[provider],
                         uncleared_count=uncleared[provider],
                         cleared_count=retried[provider] - uncleared[provider],
                     )
-    return found
+    return counts
 
 
 def failed_retries(session: Session, instants: Sequence[datetime]) -> dict[datetime, dict[str, Unresolved]]:
     """Returns the retries of each lane that failed or were skipped and are unresolved, by instant and lane."""
-    found: dict[datetime, dict[str, Unresolved]] = {at: {} for at in ascending(instants)}
+    retries: dict[datetime, dict[str, Unresolved]] = {at: {} for at in ascending(instants)}
     for lane in LANES.values():
-        for some in stretches(session, lane, list(found)):
+        for some in stretches(session, lane, list(retries)):
             for at, unresolved in zip(some, unresolved_executions(session, lane, some), strict=True):
-                found[at][lane.name] = unresolved
-    return found
+                retries[at][lane.name] = unresolved
+    return retries
 
 
 @dataclass(slots=True)
@@ -147,11 +147,13 @@ def windows(session: Session, starts: Mapping[datetime, datetime]) -> dict[datet
         starts: Each instant's start of the window, both in UTC without a zone; a later instant's is not earlier.
     """
     moments = sorted(starts)
-    found = [Window() for _ in moments]
-    asked: dict[str, object] = {"instants": moments, "window_starts": [starts[at] for at in moments]}
+    counted_windows = [Window() for _ in moments]
+    parameters: dict[str, object] = {"instants": moments, "window_starts": [starts[at] for at in moments]}
 
     def rows(name: str) -> Sequence[tuple[Window, dict[str, Any]]]:
-        return [(found[int(str(row.pop("number"))) - 1], row) for row in session.rows(_PACKAGE, name, asked)]
+        return [
+            (counted_windows[int(str(row.pop("number"))) - 1], row) for row in session.rows(_PACKAGE, name, parameters)
+        ]
 
     for window, row in rows("lane_activity"):
         window.lanes[row["lane"]] = row
@@ -159,4 +161,4 @@ def windows(session: Session, starts: Mapping[datetime, datetime]) -> dict[datet
         window.providers.append(row)
     for window, row in rows("quarantined"):
         window.quarantined_record_count = row["quarantined_record_count"]
-    return dict(zip(moments, found, strict=True))
+    return dict(zip(moments, counted_windows, strict=True))

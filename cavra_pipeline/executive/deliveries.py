@@ -62,12 +62,12 @@ def stored_plan(
     row = _row(session, "stored_plan", plan_id=plan_id, as_of=naive_utc(now))
     if row is None:
         return None
-    routes = [_known(route) for route in row["escalation_routes"] or []]
+    routes = [_without_nulls(route) for route in row["escalation_routes"] or []]
     made_at = row["created_at"].replace(tzinfo=UTC)
     open_count = sum(bool(route.get("playbook_id")) for route in routes)
     plan = {
         "schema_version": f"{SCHEMA_PREFIX}recovery-escalation-plan.v1",
-        **_made(row, made_at),
+        **_envelope(row, made_at),
         **{name: row[name] for name in ("plan_id", "recovery_report_id", "escalation_count")},
         "open_recovery_count": open_count if routes else row["escalation_count"] or 0,
         "slo_breached_count": row["slo_breached_count"] or 0,
@@ -75,8 +75,8 @@ def stored_plan(
         "selected_providers": row["selected_providers"] or [],
         "escalation_routes": routes,
     }
-    said = replace(plan_message(plan, max_routes=most or MAX_ROUTES), generated_by=by)
-    return Stored(plan, row["session_id"], said, is_empty=row["escalation_count"] == 0)
+    message = replace(plan_message(plan, max_routes=most or MAX_ROUTES), generated_by=by)
+    return Stored(plan, row["session_id"], message, is_empty=row["escalation_count"] == 0)
 
 
 def _plan_channels(plan: Mapping[str, Any], settings: Settings) -> Sequence[str]:
@@ -84,8 +84,8 @@ def _plan_channels(plan: Mapping[str, Any], settings: Settings) -> Sequence[str]
 
     CAVRA's plans name in their place what is broken, which is never a channel (contract section 11).
     """
-    own = plan["selected_providers"] if str(plan["plan_id"]).startswith(OWN_PLAN_PREFIX) else []
-    return own or settings.escalation_connectors or DEFAULT_CONNECTORS
+    plan_channels = plan["selected_providers"] if str(plan["plan_id"]).startswith(OWN_PLAN_PREFIX) else []
+    return plan_channels or settings.escalation_connectors or DEFAULT_CONNECTORS
 
 
 def stored_run(
@@ -120,22 +120,22 @@ def stored_run(
     schedule = {"enabled": row["schedule_enabled"], "interval_minutes": row["schedule_interval_minutes"]}
     run = {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report-schedule-run.v1",
-        **_made(row, made_at),
+        **_envelope(row, made_at),
         "run_id": row["run_id"],
         "executive_report_id": report_id,
-        "schedule": _known(schedule),
-        "summary": _known({"escalation_count": row["escalation_count"]}),
+        "schedule": _without_nulls(schedule),
+        "summary": _without_nulls({"escalation_count": row["escalation_count"]}),
     }
     named = {**report, "executive_report_id": report_id}
-    said = report_message(named, run_id=row["run_id"], max_risks=most or MAX_RISKS)
-    return Stored(run, row["session_id"], said)
+    message = report_message(named, run_id=row["run_id"], max_risks=most or MAX_RISKS)
+    return Stored(run, row["session_id"], message)
 
 
-def _row(session: Session, statement: str, **asked: object) -> dict[str, Any] | None:
-    return next(iter(session.rows(_PACKAGE, statement, asked)), None)
+def _row(session: Session, statement: str, **parameters: object) -> dict[str, Any] | None:
+    return next(iter(session.rows(_PACKAGE, statement, parameters)), None)
 
 
-def _made(row: Mapping[str, Any], made_at: datetime) -> dict[str, Any]:
+def _envelope(row: Mapping[str, Any], made_at: datetime) -> dict[str, Any]:
     level = row["alert_level"] if row["alert_level"] in _LEVELS else "unknown"
     return {
         "product": PRODUCT,
@@ -145,7 +145,7 @@ def _made(row: Mapping[str, Any], made_at: datetime) -> dict[str, Any]:
     }
 
 
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -18,7 +18,7 @@ from cavra_pipeline.documents import (
     naive_utc,
 )
 from cavra_pipeline.errors import UsageError, checked
-from cavra_pipeline.executive.counts import Standing, standings
+from cavra_pipeline.executive.counts import EvidenceState, evidence_states
 from cavra_pipeline.executive.words import count, listed
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, RecoveryParameters
@@ -61,16 +61,16 @@ def escalation_plan(
     """
     parameters = checked(RecoveryParameters, {"slo_minutes": slo_minutes})
     (report,) = recovery_reports(session, parameters, instants=[as_of], now=now, generated_by=generated_by)
-    standing = standings(session, [as_of])[naive_utc(as_of)]
+    evidence = evidence_states(session, [as_of])[naive_utc(as_of)]
     return plan_of_recoveries(
-        report, standing=standing, as_of=as_of, now=now, providers=providers, generated_by=generated_by
+        report, evidence=evidence, as_of=as_of, now=now, providers=providers, generated_by=generated_by
     )
 
 
 def plan_of_recoveries(
     report: Mapping[str, Any],
     *,
-    standing: Standing,
+    evidence: EvidenceState,
     as_of: datetime,
     now: datetime,
     providers: Sequence[str],
@@ -81,7 +81,7 @@ def plan_of_recoveries(
     offered = _selected(providers)
     slo = timedelta(minutes=report["recovery_slo_minutes"])
     open_rows = [row for row in report["recoveries"] if row["slo_status"] != "closed"]
-    failing = by_provider(standing.unresolved_executions)
+    failing = by_provider(evidence.unresolved_executions)
     routes = [_recovery_route(row, naive_utc(as_of), slo) for row in open_rows]
     routes += [_retry_route(provider, number) for provider, number in failing.items()]
     routes.sort(key=_urgency)
@@ -105,7 +105,7 @@ def plan_of_recoveries(
         "slo_breached_count": report["recovery_slo_breached_count"],
         "slo_at_risk_count": sum(route["slo_state"] == "at_risk" for route in routes),
         "failed_execution_count": sum(failing.values()),
-        "unplanned_failure_count": standing.unplanned_failure_count,
+        "unplanned_failure_count": evidence.unplanned_failure_count,
         "selected_providers": offered if routes else [],
         "escalation_routes": routes,
     }
@@ -212,7 +212,7 @@ class Need:
 
     def action(self, row: Mapping[str, Any]) -> str:
         """Says what to do."""
-        channels = listed([provider_title(one) for one in row["notified_through"]])
+        channels = listed([provider_title(provider) for provider in row["notified_through"]])
         return self.text.format(provider=provider_title(row["provider"]), channels=channels)
 
 

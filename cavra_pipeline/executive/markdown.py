@@ -63,16 +63,19 @@ def _fact(fact: Mapping[str, str]) -> str:
 def _next_actions(page: Mapping[str, Any]) -> list[str]:
     if not page["next_actions"]:
         return []
-    steps = [f"{one['number']}. {_step(markdown(one['urgency']), one, one['then'])}" for one in page["next_actions"]]
+    steps = [
+        f"{action['number']}. {_step(markdown(action['urgency']), action, action['then'])}"
+        for action in page["next_actions"]
+    ]
     return ["## After that", "\n".join(steps), *_more_actions(page)]
 
 
-def _step(when: str, one: Mapping[str, Any], then: Sequence[str] = ()) -> str:
+def _step(when: str, action: Mapping[str, Any], then: Sequence[str] = ()) -> str:
     """A step: when, who takes it, what follows, and why; without a role there is nothing to do."""
-    if not one["role"]:
-        return f"**{when}:** {markdown(one['action'])}"
-    steps = " ".join([one["action"], *then]).removesuffix(".")
-    return f"**{when} ({markdown(one['role'])}):** {markdown(steps)} – {markdown(one['because'])}"
+    if not action["role"]:
+        return f"**{when}:** {markdown(action['action'])}"
+    steps = " ".join([action["action"], *then]).removesuffix(".")
+    return f"**{when} ({markdown(action['role'])}):** {markdown(steps)} – {markdown(action['because'])}"
 
 
 def _more_actions(page: Mapping[str, Any]) -> list[str]:

@@ -79,10 +79,10 @@ def page_of(
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
     broken = report["broken_providers"][:_MOST_ROWS]
-    actions = [one for one in report["recommended_actions"] if one["number"]]
-    more = [one for one in report["recommended_actions"] if not one["number"]]
+    actions = [action for action in report["recommended_actions"] if action["number"]]
+    more = [action for action in report["recommended_actions"] if not action["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
-    steps, leaks = [_action(one) for one in actions], leak_words(leak_count)
+    steps, leaks = [_action(action) for action in actions], leak_words(leak_count)
     if leaks and not steps:
         steps, leaks = [{"action": leaks, "role": "Platform team", "then": [], "because": ""}], ""
     is_calm = report["state"] == "under_control"
@@ -102,12 +102,12 @@ def page_of(
         "more_actions": _more_actions(more, "" if console else ", under Executive report"),
         "console": console or "",
         "what": _WHAT,
-        "broken": [_broken(one, at) for one in broken],
+        "broken": [_broken(provider, at) for provider in broken],
         "broken_counts": BROKEN_COUNTS,
         "broken_total": _total(report["broken_providers"]),
         "broken_caption": _caption(_BROKEN_CAPTION, len(broken), len(report["broken_providers"])),
         "none_broken": _none_broken(report, is_known=is_known),
-        "open": [_row(one, _step_numbers(one, report)) for one in shown],
+        "open": [_row(recovery, _step_numbers(recovery, report)) for recovery in shown],
         "open_caption": _caption("Past the limit first, then the newest; the steps are those above", len(shown), total),
         "none_open": "No recovery is open."
         if is_known
@@ -133,17 +133,17 @@ def _caption(order: str, shown: int, total: int) -> str:
     return f"{order}: {shown} of {total:,}" if total > shown else order
 
 
-def _action(one: Mapping[str, Any]) -> dict[str, Any]:
+def _action(action: Mapping[str, Any]) -> dict[str, Any]:
     """A step with who takes it as a label."""
-    role = listed(one["role"].split(", "))
-    return {**one, "role": f"{role[0].upper()}{role[1:]}"}
+    role = listed(action["role"].split(", "))
+    return {**action, "role": f"{role[0].upper()}{role[1:]}"}
 
 
 def _more_actions(more: Sequence[Mapping[str, Any]], where: str) -> str:
     """What the page leaves out, and whose it is; the console's address follows it where somebody has named that."""
     if not more:
         return ""
-    roles = dict.fromkeys(f"the {role}" for one in more for role in one["role"].split(", "))
+    roles = dict.fromkeys(f"the {role}" for action in more for role in action["role"].split(", "))
     return f"{are(len(more), 'further step')} in the console{where}, for {listed(list(roles))}."
 
 
@@ -152,8 +152,8 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
     now, before, start = report["recoveries"], report["recoveries_before"], at_start(report)
     days = count(report["window_days"], "day")
     then, on = f" the {days} before", f" on {day_text(read(report['window_start']))}"
-    missing = sum(one["failing_notice_count"] for one in report["broken_providers"])
-    held = sum(one["uncleared_count"] for one in report["broken_providers"])
+    missing = sum(provider["failing_notice_count"] for provider in report["broken_providers"])
+    uncleared = sum(provider["uncleared_count"] for provider in report["broken_providers"])
     has_evidence = report["state"] != "no_evidence"
     facts = [
         ("Open recoveries", f"{now['open_count']:,}", f"{start['open_count']:,}{on}" if start else ""),
@@ -173,7 +173,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}
         for label, value, note in facts
     ]
-    note = f"{held:,} {'needs' if held == 1 else 'need'} a person" if held else ""
+    note = f"{uncleared:,} {'needs' if uncleared == 1 else 'need'} a person" if uncleared else ""
     missed = {"value": f"{missing:,}", "note": note} if has_evidence else {"value": "unknown", "note": ""}
     return [*shown, {"label": "Notifications not arrived", **missed}]
 
@@ -182,25 +182,25 @@ def _flow(recoveries: Mapping[str, Any]) -> str:
     return f"{recoveries['opened_in_window_count']:,} / {recoveries['closed_in_window_count']:,}"
 
 
-def _broken(one: Mapping[str, Any], at: datetime) -> dict[str, str]:
-    since = one["failing_since"]
+def _broken(provider: Mapping[str, Any], at: datetime) -> dict[str, str]:
+    since = provider["failing_since"]
     return {
-        "cause": one["cause"],
-        "tone": one["severity"],
-        "open": f"{one['open_recovery_count']:,}",
-        "late": f"{one['slo_breached_count']:,}",
-        **_arrivals(one),
+        "cause": provider["cause"],
+        "tone": provider["severity"],
+        "open": f"{provider['open_recovery_count']:,}",
+        "late": f"{provider['slo_breached_count']:,}",
+        **_arrivals(provider),
         "oldest": short_moment(read(since), at) if since else "-",
     }
 
 
-def _arrivals(one: Mapping[str, Any]) -> dict[str, str]:
+def _arrivals(provider: Mapping[str, Any]) -> dict[str, str]:
     """The notifications that have not arrived, and what becomes of them; the parts add up."""
     counts = {
-        "missing": one["failing_notice_count"],
-        "cleared": one["cleared_count"],
-        "uncleared": one["uncleared_count"],
-        "exhausted": one["suppressed_count"],
+        "missing": provider["failing_notice_count"],
+        "cleared": provider["cleared_count"],
+        "uncleared": provider["uncleared_count"],
+        "exhausted": provider["suppressed_count"],
     }
     return {name: f"{number:,}" for name, number in counts.items()}
 
@@ -209,7 +209,7 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
     """The sums over all providers, shown below more than one."""
     if len(broken) < 2:
         return None
-    sums = {name: sum(one[name] for one in broken) for name in broken[0] if name.endswith("_count")}
+    sums = {name: sum(provider[name] for provider in broken) for name in broken[0] if name.endswith("_count")}
     return {
         "cause": f"All {len(broken):,} providers",
         "open": f"{sums['open_recovery_count']:,}",
@@ -221,39 +221,45 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
 
 def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """The steps about a recovery by their numbers on the page: of its provider and of its need; in words if none is."""
-    about = {one["action"] for one in report["broken_providers"] if one["provider"] == recovery["provider"]}
-    about |= {one["action"] for one in report["key_risks"] if one["category"] == recovery["need"]}
-    numbers = [str(one["number"]) for one in report["recommended_actions"] if one["number"] and one["action"] in about]
+    about = {
+        provider["action"] for provider in report["broken_providers"] if provider["provider"] == recovery["provider"]
+    }
+    about |= {risk["action"] for risk in report["key_risks"] if risk["category"] == recovery["need"]}
+    numbers = [
+        str(action["number"])
+        for action in report["recommended_actions"]
+        if action["number"] and action["action"] in about
+    ]
     return listed(numbers) or recovery["recommended_action"]
 
 
-def _row(one: Mapping[str, Any], steps: str) -> dict[str, str]:
-    slo, tone = _SLO[one["slo_state"]]
-    again = " (opened again)" if one["closure_state"] == "reopened" else ""
+def _row(recovery: Mapping[str, Any], steps: str) -> dict[str, str]:
+    slo, tone = _SLO[recovery["slo_state"]]
+    again = " (opened again)" if recovery["closure_state"] == "reopened" else ""
     return {
-        "name": f"{provider_title(one['provider'])}, {one['playbook_id']}",
-        "provider": provider_title(one["provider"]),
-        "id": one["playbook_id"],
-        "age": short_duration(one["age_minutes"]) + again,
+        "name": f"{provider_title(recovery['provider'])}, {recovery['playbook_id']}",
+        "provider": provider_title(recovery["provider"]),
+        "id": recovery["playbook_id"],
+        "age": short_duration(recovery["age_minutes"]) + again,
         "slo": slo,
         "tone": tone,
-        "notified": listed([provider_title(name) for name in one["notified_through"]]) or "no one",
+        "notified": listed([provider_title(name) for name in recovery["notified_through"]]) or "no one",
         "steps": steps,
     }
 
 
 def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
-    latest, made = report["latest_record_at"], read(report["generated_at"])
+    latest, generated_at = report["latest_record_at"], read(report["generated_at"])
     start, until = read(report["window_start"]), shifted(read(report["as_of"]), -timedelta(microseconds=1))
     rests = f"Based on {count(report['evidence_record_count'], 'evidence record')}"
     rests += f" of {count(basis.day_count, 'day')}" if basis else ""
     rests += " about notifications and recoveries"
-    rests += f", the newest of {short_moment(read(latest), made)}." if latest else "."
+    rests += f", the newest of {short_moment(read(latest), generated_at)}." if latest else "."
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."
     return [
         f"{rests} Covers {day_text(start)} to {day_text(max(until, start))}, UTC. "
-        f"Generated {moment_text(made)} by {report['generated_by']}.",
+        f"Generated {moment_text(generated_at)} by {report['generated_by']}.",
     ]
 
 

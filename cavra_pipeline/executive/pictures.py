@@ -14,7 +14,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from cavra_pipeline.escaping import html
-from cavra_pipeline.executive.words import day_text, read, standing
+from cavra_pipeline.executive.words import day_text, read, worker_words
 
 _WIDTH: Final = 360
 _TICKS: Final = 4
@@ -87,7 +87,7 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
         top = _ROW * number
         parts += [
             _text(0, top + 13, lane["title"], "label strong"),
-            _text(_WIDTH, top + 13, standing(lane, report["as_of"]), anchor="end"),
+            _text(_WIDTH, top + 13, worker_words(lane, report["as_of"]), anchor="end"),
         ]
         parts.append(_rect(0, top + 19, _WIDTH, 10, "unknown" if lane["state"] == "no_evidence" else "track"))
         parts += [_rect(axis.x(day), top + 19, 1.5, 10, "gap") for day in axis.days()[1:]]
@@ -97,7 +97,7 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
             width = max(right - left, 3)
             shape = (top + 19, width, 10, "slow") if lane["usual_interval_minutes"] else (top + 17, width, 14, "bad")
             parts.append(_rect(min(left, _WIDTH - width), *shape))
-    said = "; ".join(f"{lane['title']}: {standing(lane, report['as_of'])}" for lane in lanes)
+    said = "; ".join(f"{lane['title']}: {worker_words(lane, report['as_of'])}" for lane in lanes)
     return _svg("outages", bottom + 20, "Worker downtime", f"{said}.", parts)
 
 

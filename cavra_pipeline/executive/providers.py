@@ -51,29 +51,29 @@ def broken_providers(
         Critical ones first, then those with most open recoveries, then those that fail now, then those with most
         notifications that have not arrived.
     """
-    names = {one["provider"] for one in (*failing, *open_recoveries)}
+    names = {row["provider"] for row in (*failing, *open_recoveries)}
     # An incident of the provider as a whole has no lane.
-    incident_of = {one["provider"]: one for one in incidents if one["lane"] is None}
+    incident_of = {incident["provider"]: incident for incident in incidents if incident["lane"] is None}
     failed = Counter[str]()
     for unresolved in retries.values():
         failed.update({provider: number for (provider, reason), number in unresolved.items() if not reason})
-    found = [
+    broken = [
         _broken(
             name,
             [row for row in failing if row["provider"] == name],
-            [one for one in open_recoveries if one["provider"] == name],
+            [recovery for recovery in open_recoveries if recovery["provider"] == name],
             incident_of.get(name),
             failed[name],
             decided.get(name, {}),
         )
         for name in sorted(names)
     ]
-    return sorted(found, key=_gravity)
+    return sorted(broken, key=_gravity)
 
 
-def _gravity(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    is_minor = one["severity"] != "critical"
-    return is_minor, -one["open_recovery_count"], not one["is_failing_now"], -one["failing_notice_count"]
+def _gravity(provider: Mapping[str, Any]) -> tuple[Any, ...]:
+    is_minor = provider["severity"] != "critical"
+    return is_minor, -provider["open_recovery_count"], not provider["is_failing_now"], -provider["failing_notice_count"]
 
 
 def is_failing_now(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -97,7 +97,7 @@ def _broken(
     failed_retries: int,
     decided: Mapping[str, int],
 ) -> dict[str, Any]:
-    late = sum(one["slo_status"] == "breached" for one in opened)
+    late = sum(recovery["slo_status"] == "breached" for recovery in opened)
     missing = sum(row["failing_count"] for row in failing)
     is_now = is_failing_now(failing)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
@@ -155,37 +155,41 @@ def _cause(
         return f"{name} {CAUSE_WORDS[cause].what}{said}", f"{fix_words(cause, provider)}."
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
     some = "A notification" if sum(row["failing_count"] for row in failing) == 1 else "Some notifications"
-    asked = f"{name} answered {newest}" if newest else f"{name} did not answer"
-    return f"{some} to {name} failed ({said})", f"Find out why {asked}."
+    question = f"{name} answered {newest}" if newest else f"{name} did not answer"
+    return f"{some} to {name} failed ({said})", f"Find out why {question}."
 
 
-def risk_of(one: Mapping[str, Any]) -> str:
+def risk_of(provider: Mapping[str, Any]) -> str:
     """Says what is wrong at a provider and what it holds up, in one sentence."""
-    parts = [one["cause"]]
-    if missing := one["failing_notice_count"]:
+    parts = [provider["cause"]]
+    if missing := provider["failing_notice_count"]:
         have = count(missing, "notification has", "notifications have")
-        parts.append(f"{have} not arrived: {_retried_words(one)}")
-        since = "" if one["is_failing_now"] else "others have arrived since; "
-        parts.append(f"{since}the oldest failed on {moment_text(read(one['failing_since']))}")
-    if failed := one["failed_retry_count"]:
+        parts.append(f"{have} not arrived: {_retried_words(provider)}")
+        since = "" if provider["is_failing_now"] else "others have arrived since; "
+        parts.append(f"{since}the oldest failed on {moment_text(read(provider['failing_since']))}")
+    if failed := provider["failed_retry_count"]:
         parts.append(f"{count(failed, 'retry', 'retries')} failed")
-    if total := one["open_recovery_count"]:
-        late = one["slo_breached_count"]
+    if total := provider["open_recovery_count"]:
+        late = provider["slo_breached_count"]
         parts.append(f"{are(total, 'recovery', 'recoveries')} open" + (f", {late:,} past the limit" if late else ""))
     return "; ".join(parts) + "."
 
 
-def role_of(one: Mapping[str, Any]) -> str:
+def role_of(provider: Mapping[str, Any]) -> str:
     """Returns who takes the step of a provider: its connector is the platform team's, its notifications the lead's."""
-    return "platform team, incident lead" if one["uncleared_count"] or one["suppressed_count"] else "platform team"
+    return (
+        "platform team, incident lead"
+        if provider["uncleared_count"] or provider["suppressed_count"]
+        else "platform team"
+    )
 
 
-def _retried_words(one: Mapping[str, Any]) -> str:
+def _retried_words(provider: Mapping[str, Any]) -> str:
     """Says what becomes of a provider's notifications that have not arrived: parts that add up to all of them."""
     parts = (
-        (one["cleared_count"], "waits for a retry", "wait for a retry"),
-        (one["uncleared_count"], "needs a person", "need a person"),
-        (one["suppressed_count"], "has no retries left", "have no retries left"),
+        (provider["cleared_count"], "waits for a retry", "wait for a retry"),
+        (provider["uncleared_count"], "needs a person", "need a person"),
+        (provider["suppressed_count"], "has no retries left", "have no retries left"),
     )
     return ", ".join(f"{number:,} {single if number == 1 else many}" for number, single, many in parts if number)
 
@@ -197,11 +201,13 @@ def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) 
         recovery: Its route in the escalation plan.
         broken: The providers that need attention.
     """
-    step = next(one["action"] for one in broken if one["provider"] == recovery["provider"]).removesuffix(".")
+    step = next(provider["action"] for provider in broken if provider["provider"] == recovery["provider"]).removesuffix(
+        "."
+    )
     return f"{'; '.join(filter(None, [step, _BESIDE.get(recovery['need'], '')]))}."
 
 
 def retries_explained(lane: Unresolved, broken: Sequence[Mapping[str, Any]]) -> bool:
     """Returns whether every unresolved retry of a lane is to a provider that fails now, which is then the cause."""
-    failing = {one["provider"] for one in broken if one["is_failing_now"]}
+    failing = {provider["provider"] for provider in broken if provider["is_failing_now"]}
     return all(provider in failing for provider, _ in lane)

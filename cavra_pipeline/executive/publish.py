@@ -53,7 +53,7 @@ def plan_record(plan: Mapping[str, Any], *, made_at: datetime) -> dict[str, Any]
         blocked_count=plan["critical_escalation_count"],
         approval_required_count=plan["open_recovery_count"],
         **{name: plan[name] for name in _PLAN_FIELDS},
-        **{_ROUTES: {"escalation_routes": [_route(one) for one in plan["escalation_routes"]]}},
+        **{_ROUTES: {"escalation_routes": [_route(route) for route in plan["escalation_routes"]]}},
     )
 
 
@@ -114,8 +114,8 @@ def escalation(
         made_at: When it was made; its evidence is dated so.
         as_of: The instant that whoever asked named; None for now.
     """
-    made = plan_record(plan, made_at=made_at)
-    return replace(plan_message(plan), records=[made], requested_at=requested_at, as_of=as_of)
+    plan_evidence = plan_record(plan, made_at=made_at)
+    return replace(plan_message(plan), records=[plan_evidence], requested_at=requested_at, as_of=as_of)
 
 
 def plan_message(plan: Mapping[str, Any], *, max_routes: int = MAX_ROUTES) -> Announcement:
@@ -170,10 +170,10 @@ def report_announcement(
         requested_at: When somebody asked for it; None for a schedule.
         as_of: The instant that whoever asked named; None for now.
     """
-    made = report_record(report, made_at=made_at)
+    report_evidence = report_record(report, made_at=made_at)
     run = schedule_run_record(report, run_id=run_id, schedule=_SCHEDULE, made_at=made_at)
-    said = report_message(report, run_id=run_id)
-    return replace(said, records=[made, run], requested_at=requested_at, as_of=as_of)
+    message = report_message(report, run_id=run_id)
+    return replace(message, records=[report_evidence, run], requested_at=requested_at, as_of=as_of)
 
 
 def report_message(report: Mapping[str, Any], *, run_id: str, max_risks: int = MAX_RISKS) -> Announcement:

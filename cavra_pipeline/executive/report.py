@@ -22,12 +22,12 @@ from cavra_pipeline.documents import (
 )
 from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.counts import (
-    Standing,
+    EvidenceState,
     Window,
+    evidence_states,
     failed_retries,
     failing_providers,
     retry_counts,
-    standings,
     windows,
 )
 from cavra_pipeline.executive.escalation import RETRY_CATEGORY, plan_of_recoveries
@@ -71,8 +71,8 @@ _Health = Mapping[tuple[str, datetime], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What was asked and found for all reports at once; what was found is kept by instant."""
+class _Inputs:
+    """Parameters and evidence of all reports; what was read from the evidence, by instant."""
 
     now: datetime
     slo_minutes: int
@@ -80,7 +80,7 @@ class _Known:
     providers: Sequence[str]
     generated_by: str
     health: _Health
-    standing: Mapping[datetime, Standing]
+    evidence: Mapping[datetime, EvidenceState]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
     retries: Mapping[datetime, Mapping[str, Unresolved]]
     decided: Mapping[datetime, Mapping[str, Mapping[str, int]]]
@@ -93,9 +93,9 @@ class _Known:
 
     def latest_record_at(self, at: datetime) -> datetime | None:
         """Returns when the newest record that the report is based on was created."""
-        lanes = (self.standing[at].of(lane)["latest_record_at"] for lane in LANES)
+        lanes = (self.evidence[at].of(lane)["latest_record_at"] for lane in LANES)
         playbooks = self.history.playbooks[: self.history.playbook_count(at)][-1:]
-        closures = (one.at for one in self.history.said(at)[-1:])
+        closures = (closure.at for closure in self.history.said(at)[-1:])
         return max((moment for moment in (*lanes, *playbooks, *closures) if moment), default=None)
 
     def before(self, start: datetime, slo: timedelta) -> dict[str, Any] | None:
@@ -141,14 +141,14 @@ def executive_reports(
         return []
     moments = [naive_utc(at) for at in instants]
     recoveries = recovery_reports(session, parameters, instants=instants, now=now, generated_by=generated_by)
-    known = _Known(
+    inputs = _Inputs(
         now=now,
         slo_minutes=slo_minutes,
         window_days=window_days,
         providers=providers,
         generated_by=generated_by,
         health=_health(session, moments, window_days=window_days, now=now),
-        standing=standings(session, instants),
+        evidence=evidence_states(session, instants),
         failing=failing_providers(session, instants),
         retries=failed_retries(session, instants),
         decided=retry_counts(session, instants),
@@ -159,7 +159,7 @@ def executive_reports(
         incidents=incidents(session, moments, is_open=True),
         recoveries=dict(zip(moments, recoveries, strict=True)),
     )
-    return [_report(known, as_of) for as_of in instants]
+    return [_report(inputs, as_of) for as_of in instants]
 
 
 def require_window(days: object) -> None:
@@ -174,18 +174,18 @@ def require_window(days: object) -> None:
         )
 
 
-def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
+def _report(inputs: _Inputs, as_of: datetime) -> dict[str, Any]:
     at = naive_utc(as_of)
     plan = plan_of_recoveries(
-        known.recoveries[at], as_of=as_of, now=known.now, providers=known.providers,
-        generated_by=known.generated_by, standing=known.standing[at],
+        inputs.recoveries[at], as_of=as_of, now=inputs.now, providers=inputs.providers,
+        generated_by=inputs.generated_by, evidence=inputs.evidence[at],
     )  # fmt: skip
-    start = _window_start(at, known.window_days)
-    lanes = [_lane(lane, known, at=at, start=start) for lane in LANES.values()]
-    report = _counted(known, plan, lanes, at=at, start=start)
-    health = {lane["lane"]: known.health[lane["lane"], at] for lane in lanes if lane["evidence_record_count"]}
+    start = _window_start(at, inputs.window_days)
+    lanes = [_lane(lane, inputs, at=at, start=start) for lane in LANES.values()]
+    report = _counted(inputs, plan, lanes, at=at, start=start)
+    health = {lane["lane"]: inputs.health[lane["lane"], at] for lane in lanes if lane["evidence_record_count"]}
     risks = key_risks(
-        report, health=health, retries=known.retries[at], unplanned_failure_count=plan["unplanned_failure_count"]
+        report, health=health, retries=inputs.retries[at], unplanned_failure_count=plan["unplanned_failure_count"]
     )
     actions = actions_for(risks, report["broken_providers"])
     level = alert_level(
@@ -207,15 +207,15 @@ def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
 
 
 def _counted(
-    known: _Known, plan: Mapping[str, Any], lanes: list[dict[str, Any]], *, at: datetime, start: datetime
+    inputs: _Inputs, plan: Mapping[str, Any], lanes: list[dict[str, Any]], *, at: datetime, start: datetime
 ) -> dict[str, Any]:
     """Returns the report without what is concluded from its counts; members that follow later keep their place."""
-    window, recoveries = known.windows[at], known.recoveries[at]
-    trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
+    window, recoveries = inputs.windows[at], inputs.recoveries[at]
+    trend = RecoveryTrend(inputs.history.opened(at), start, at, timedelta(minutes=inputs.slo_minutes))
     routes = plan["escalation_routes"]
     open_recoveries = most_urgent_first(route for route in routes if route["category"] != RETRY_CATEGORY)
     broken = broken_providers(
-        known.failing[at], open_recoveries, known.incidents[at], known.retries[at], known.decided[at]
+        inputs.failing[at], open_recoveries, inputs.incidents[at], inputs.retries[at], inputs.decided[at]
     )
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
@@ -224,8 +224,8 @@ def _counted(
         "recovery_report_id": plan["recovery_report_id"],
         "escalation_plan_id": plan["plan_id"],
         "as_of": instant(at),
-        "generated_at": instant(known.now),
-        "generated_by": known.generated_by,
+        "generated_at": instant(inputs.now),
+        "generated_by": inputs.generated_by,
         "alert_level": "",
         "state": "",
         "headline": "",
@@ -233,35 +233,35 @@ def _counted(
         "escalation_count": plan["escalation_count"],
         "open_recovery_count": plan["open_recovery_count"],
         "recovery_state": recoveries["state"],
-        "slo_minutes": known.slo_minutes,
+        "slo_minutes": inputs.slo_minutes,
         "slo_breached_count": plan["slo_breached_count"],
         "slo_at_risk_count": plan["slo_at_risk_count"],
         "failed_execution_count": plan["failed_execution_count"],
-        "window_days": known.window_days,
+        "window_days": inputs.window_days,
         "window_start": instant(start),
         **{
             name: recoveries[name] + sum(lane[name] for lane in lanes)
             for name in ("evidence_record_count", "future_record_count")
         },
         "quarantined_record_count": window.quarantined_record_count,
-        "latest_record_at": instant(known.latest_record_at(at)),
+        "latest_record_at": instant(inputs.latest_record_at(at)),
         "what_happened": [],
         "activity": {name: sum(lane[name] for lane in lanes) for name in _ACTIVITY},
         "recoveries": trend.totals(),
-        "recoveries_before": known.before(start, trend.slo),
-        "recoveries_by_provider": trend.grouped("provider", lambda one: one.provider),
-        "recoveries_by_cause": trend.grouped("cause", known.causes.of),
-        "open_by_need": dict(sorted(Counter(one["need"] for one in routes).items())),
+        "recoveries_before": inputs.before(start, trend.slo),
+        "recoveries_by_provider": trend.grouped("provider", lambda recovery: recovery.provider),
+        "recoveries_by_cause": trend.grouped("cause", inputs.causes.of),
+        "open_by_need": dict(sorted(Counter(route["need"] for route in routes).items())),
         "closure_trend": trend.by_day(),
-        "backlog": trend.backlog(known.window_days),
+        "backlog": trend.backlog(inputs.window_days),
         "deliveries_by_provider": [
             {**row, "delivered_percent": row["delivered_count"] * 100 // (row["delivered_count"] + row["failed_count"])}
             for row in window.providers
         ],
         "lanes": lanes,
-        "broken_providers": [{**one, "failing_since": instant(one["failing_since"])} for one in broken],
+        "broken_providers": [{**provider, "failing_since": instant(provider["failing_since"])} for provider in broken],
         # One text for each recovery, taken from its cause; the plan says the same without it.
-        "open_recoveries": [{**one, "recommended_action": next_step(one, broken)} for one in open_recoveries],
+        "open_recoveries": [{**route, "recommended_action": next_step(route, broken)} for route in open_recoveries],
         "failed_retries": [route for route in routes if route["category"] == RETRY_CATEGORY],
         "key_risks": [],
         "recommended_actions": [],
@@ -281,32 +281,34 @@ def _health(session: Session, moments: Sequence[datetime], *, window_days: int, 
     for at in dict.fromkeys(moments):
         hours = -((_window_start(at, window_days) - at) // timedelta(hours=1)) or 1
         alike.setdefault(hours, []).append(at)
-    found = {}
+    health = {}
     for hours, some in alike.items():
-        asked = [at.replace(tzinfo=UTC) for at in some]
-        for lane, reports in health_of_lanes(session, instants=asked, now=now, window_hours=hours).items():
-            found.update({(lane, at): report for at, report in zip(some, reports, strict=True)})
-    return found
+        zoned = [at.replace(tzinfo=UTC) for at in some]
+        for lane, reports in health_of_lanes(session, instants=zoned, now=now, window_hours=hours).items():
+            health.update({(lane, at): report for at, report in zip(some, reports, strict=True)})
+    return health
 
 
-def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[str, Any]:
+def _lane(lane: Lane, inputs: _Inputs, *, at: datetime, start: datetime) -> dict[str, Any]:
     """A lane in the window. One without any evidence is a gap in what is known, or not in use."""
-    extent = found.standing[at].of(lane.name)
-    row = found.windows[at].lanes.get(lane.name, {})
+    extent = inputs.evidence[at].of(lane.name)
+    row = inputs.windows[at].lanes.get(lane.name, {})
     counts = {name: row.get(name, 0) for name in _ACTIVITY}
     counts |= {name: extent[name] for name in ("evidence_record_count", "future_record_count")}
-    known: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "lane": lane.name,
         "title": lane_title(lane.name),
         "expected_interval_minutes": lane.expected_interval_minutes,
         **counts,
-        "failing_notice_count": sum(one["failing_count"] for one in found.failing[at] if one["lane"] == lane.name),
+        "failing_notice_count": sum(
+            provider["failing_count"] for provider in inputs.failing[at] if provider["lane"] == lane.name
+        ),
         "latest_record_at": instant(extent["latest_record_at"]),
     }
     if not counts["evidence_record_count"]:
         nothing = {"outage_count": 0, "open_outage_count": 0, "outage_minutes": 0, "outages": []}
         return {
-            **known,
+            **summary,
             "state": "no_evidence",
             "alert_level": "warning" if lane.is_always_in_use else "unknown",
             "unresolved_failed_execution_count": 0,
@@ -314,10 +316,10 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
             "usual_interval_minutes": None,
             **nothing,
         }
-    health = found.health[lane.name, at]
-    outages = [outage for one in health["outages"] if (outage := _outage(one, start=start, at=at))]
+    health = inputs.health[lane.name, at]
+    outages = [outage for health_outage in health["outages"] if (outage := _outage(health_outage, start=start, at=at))]
     return {
-        **known,
+        **summary,
         "state": "outage" if any(outage["ended_at"] is None for outage in outages) else "running",
         "alert_level": health["alert_level"],
         "unresolved_failed_execution_count": health["unresolved_failed_execution_count"],

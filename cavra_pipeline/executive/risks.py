@@ -78,7 +78,7 @@ def key_risks(
         ``severity``, ``category``, ``risk``, ``action``, ``role`` (who takes it) and
         ``freed_recovery_count`` (open recoveries that wait for it).
     """
-    found = [
+    risks = [
         *_evidence_risks(report),
         *_provider_risks(report["broken_providers"]),
         *_people_risks(report),
@@ -87,7 +87,7 @@ def key_risks(
         *_lane_risks(report, health, retries),
         *_unplanned_risks(unplanned_failure_count),
     ]
-    return sorted(found, key=lambda risk: (risk["severity"] != "critical", -risk["freed_recovery_count"]))
+    return sorted(risks, key=lambda risk: (risk["severity"] != "critical", -risk["freed_recovery_count"]))
 
 
 def _risk(
@@ -163,9 +163,14 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _provider_risks(broken: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for one in broken:
+    for provider in broken:
         yield _risk(
-            one["severity"], "broken_provider", risk_of(one), one["action"], one["open_recovery_count"], role_of(one)
+            provider["severity"],
+            "broken_provider",
+            risk_of(provider),
+            provider["action"],
+            provider["open_recovery_count"],
+            role_of(provider),
         )
 
 
@@ -191,18 +196,18 @@ def _lane_risks(
     slow = {lane["lane"] for lane in report["lanes"] if lane["usual_interval_minutes"]}
     explained = {lane for lane in health if retries_explained(retries[lane], report["broken_providers"])}
     for rule in RULES:
-        found = [
+        alerts = [
             (lane, alert, action)
             for lane, of in health.items()
             for alert, action in zip(of["alerts"], of["recommended_actions"], strict=True)
             if alert["category"] == rule.category(LANES[lane])
-            and not _is_said(rule, of, is_slow=lane in slow, is_explained=lane in explained)
+            and not _is_covered(rule, of, is_slow=lane in slow, is_explained=lane in explained)
         ]
-        if found:
-            yield _of_rule(rule, found, health)
+        if alerts:
+            yield _of_rule(rule, alerts, health)
 
 
-def _is_said(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_explained: bool) -> bool:
+def _is_covered(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_explained: bool) -> bool:
     """Returns whether another risk covers it: a worker that is down makes no plans, and failures are a provider's."""
     return {
         "unresolved_delivery_count": True,
@@ -215,17 +220,17 @@ def _is_said(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_ex
 
 
 def _of_rule(
-    rule: AlertRule, found: Sequence[tuple[str, Mapping[str, str], str]], health: Mapping[str, Mapping[str, Any]]
+    rule: AlertRule, alerts: Sequence[tuple[str, Mapping[str, str], str]], health: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    titles = [lane_title(lane) for lane, _, _ in found]
-    message, action = found[0][1]["message"], found[0][2]
-    if len(found) == 1:
+    titles = [lane_title(lane) for lane, _, _ in alerts]
+    message, action = alerts[0][1]["message"], alerts[0][2]
+    if len(alerts) == 1:
         action = f"{titles[0]}: {_lowered(action)}"
     else:
         message, action = _OF_LANES.get(rule.count, (rule.messages[-1], action))
-        total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in found)
-        known = [one for lane, _, _ in found if (one := _age(rule, health[lane])) is not None]
-        age = f", for up to {short_duration(max(known))}" if len(known) == len(found) else ""
+        total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in alerts)
+        ages = [minutes for lane, _, _ in alerts if (minutes := _age(rule, health[lane])) is not None]
+        age = f", for up to {short_duration(max(ages))}" if len(ages) == len(alerts) else ""
         message, action = (text.format(count=f"{total:,}", age=age) for text in (message, action))
     where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
     category = rule.count.removeprefix("is_").removesuffix("_count")
@@ -245,12 +250,12 @@ def _lowered(sentence: str) -> str:
 
 
 def _people_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for need, (one, many, what, action) in _OF_PEOPLE.items():
+    for need, (singular, plural, what, action) in _OF_PEOPLE.items():
         rows = [row for row in report["open_recoveries"] if row["need"] == need]
         if rows:
             is_late = any(row["slo_status"] == "breached" for row in rows)
             names = listed(list(dict.fromkeys(provider_title(row["provider"]) for row in rows)))
-            said = one if len(rows) == 1 else many.format(n=f"{len(rows):,}")
+            said = singular if len(rows) == 1 else plural.format(n=f"{len(rows):,}")
             state = _STATE_OF.get(need, "")
             is_one = len(rows) == 1
             which = f"the {state} {names} recovery" if is_one else f"the {len(rows):,} {state} recoveries of {names}"

@@ -36,16 +36,16 @@ class RecoveryTrend:
     def totals(self) -> dict[str, Any]:
         """Returns how many were opened and closed: ever, and in the window; opened = closed + open."""
         counts = self.counts()
-        closed = [one.closed_at(self.at) for one in self.recoveries]
+        closed = [recovery.closed_at(self.at) for recovery in self.recoveries]
         spans = sorted(
-            moment - one.opened_at
-            for one, moment in zip(self.recoveries, closed, strict=True)
+            moment - recovery.opened_at
+            for recovery, moment in zip(self.recoveries, closed, strict=True)
             if moment is not None and moment >= self.start
         )
         reopened = sum(
-            each.number > 1 and each.started_at >= self.start
-            for one in self.recoveries
-            for each in one.open_intervals(self.at)
+            interval.number > 1 and interval.started_at >= self.start
+            for recovery in self.recoveries
+            for interval in recovery.open_intervals(self.at)
         )
         return {
             "opened_count": len(closed),
@@ -71,20 +71,20 @@ class RecoveryTrend:
             Groups, those with the most open recoveries first.
         """
         groups: defaultdict[str, list[Recovery]] = defaultdict(list)
-        for one in self.recoveries:
-            groups[key(one)].append(one)
+        for recovery in self.recoveries:
+            groups[key(recovery)].append(recovery)
         rows = [{name: group, **self._counts(some)} for group, some in sorted(groups.items())]
         rows = [row for row in rows if any(row[count] for count in row if count.endswith("_count"))]
         return sorted(rows, key=lambda row: -int(row["open_count"]))
 
     def _counts(self, recoveries: Sequence[Recovery]) -> dict[str, Any]:
-        closed = [(one, moment) for one in recoveries if (moment := one.closed_at(self.at))]
-        lately = [moment - one.opened_at for one, moment in closed if moment >= self.start]
+        closed = [(recovery, moment) for recovery in recoveries if (moment := recovery.closed_at(self.at))]
+        lately = [moment - recovery.opened_at for recovery, moment in closed if moment >= self.start]
         in_time = sum(span <= self.slo for span in lately)
         return {
             "open_count": len(recoveries) - len(closed),
-            "slo_breached_count": sum(one.is_past_limit(self.at, self.slo) for one in recoveries),
-            "opened_in_window_count": sum(one.opened_at >= self.start for one in recoveries),
+            "slo_breached_count": sum(recovery.is_past_limit(self.at, self.slo) for recovery in recoveries),
+            "opened_in_window_count": sum(recovery.opened_at >= self.start for recovery in recoveries),
             "closed_in_window_count": len(lately),
             "closed_within_limit_percent": in_time * 100 // len(lately) if lately else None,
         }
@@ -137,18 +137,18 @@ class RecoveryTrend:
     def _edges(self) -> tuple[list[datetime], list[datetime], list[datetime], list[datetime]]:
         """When intervals began and ended, and when the parts of them past the limit did, each in order."""
         opened, closed, late, late_ended = [], [], [], []
-        for one, each in self._intervals():
-            opened.append(each.started_at)
-            if each.ended_at:
-                closed.append(each.ended_at)
-            limit_at = shifted(one.opened_at, self.slo)
-            late_at = max(limit_at, each.started_at)
-            if each.ended_at is None or late_at < each.ended_at:
+        for recovery, interval in self._intervals():
+            opened.append(interval.started_at)
+            if interval.ended_at:
+                closed.append(interval.ended_at)
+            limit_at = shifted(recovery.opened_at, self.slo)
+            late_at = max(limit_at, interval.started_at)
+            if interval.ended_at is None or late_at < interval.ended_at:
                 # Opened again when the limit was over already, it is past it from its first instant on.
-                is_again = each.started_at > limit_at
+                is_again = interval.started_at > limit_at
                 late.append(late_at - timedelta(microseconds=1) if is_again else late_at)
-                late_ended += [each.ended_at] if each.ended_at else []
+                late_ended += [interval.ended_at] if interval.ended_at else []
         return sorted(opened), sorted(closed), sorted(late), sorted(late_ended)
 
     def _intervals(self) -> list[tuple[Recovery, OpenInterval]]:
-        return [(one, each) for one in self.recoveries for each in one.open_intervals(self.at)]
+        return [(recovery, interval) for recovery in self.recoveries for interval in recovery.open_intervals(self.at)]

@@ -43,14 +43,14 @@ def lane_title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
+def count(number: int, singular: str, plural: str | None = None) -> str:
     """Returns the number with its noun: ``1 recovery``, ``2 recoveries``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def are(number: int, one: str, many: str | None = None) -> str:
+def are(number: int, singular: str, plural: str | None = None) -> str:
     """Returns the number, its noun and ``is`` or ``are``."""
-    return f"{count(number, one, many)} {'is' if number == 1 else 'are'}"
+    return f"{count(number, singular, plural)} {'is' if number == 1 else 'are'}"
 
 
 def listed(names: list[str]) -> str:
@@ -58,12 +58,12 @@ def listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def incident_sentence(one: Mapping[str, Any], as_of: str) -> str:
+def incident_sentence(incident: Mapping[str, Any], as_of: str) -> str:
     """Returns what a provider does, since when, and how many deliveries fail by it."""
-    codes = f" ({', '.join(map(str, one['status_codes']))})" if one["status_codes"] else ""
-    age = short_duration(whole_minutes(parse_as_of(as_of) - parse_as_of(one["began_at"])))
-    failing = f"{count(one['subject_count'], 'delivery', 'deliveries')} in {count(len(one['lanes']), 'lane')}"
-    return f"{provider_title(one['provider'])} {CAUSE_WORDS[one['cause']].what}{codes} for {age}: {failing}"
+    codes = f" ({', '.join(map(str, incident['status_codes']))})" if incident["status_codes"] else ""
+    age = short_duration(whole_minutes(parse_as_of(as_of) - parse_as_of(incident["began_at"])))
+    failing = f"{count(incident['subject_count'], 'delivery', 'deliveries')} in {count(len(incident['lanes']), 'lane')}"
+    return f"{provider_title(incident['provider'])} {CAUSE_WORDS[incident['cause']].what}{codes} for {age}: {failing}"
 
 
 def limit_words(minutes: int) -> str:
@@ -130,7 +130,7 @@ def downtime_words(report: Mapping[str, Any]) -> list[str]:
         said.append(
             f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
             f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; "
-            f"{longest['title']} longest: {standing(longest, report['as_of'])}."
+            f"{longest['title']} longest: {worker_words(longest, report['as_of'])}."
         )
     return said
 
@@ -141,7 +141,7 @@ def _downtime(lane: Mapping[str, Any], as_of: str) -> int:
     return down_minutes(since, as_of) if since else int(lane["outage_minutes"])
 
 
-def standing(lane: Mapping[str, Any], as_of: str) -> str:
+def worker_words(lane: Mapping[str, Any], as_of: str) -> str:
     """Says in words how a lane's worker ran in the window, and for how long one that is down has been so."""
     if lane["state"] == "no_evidence":
         return "no evidence"
@@ -158,14 +158,14 @@ def standing(lane: Mapping[str, Any], as_of: str) -> str:
 
 def missed_words(report: Mapping[str, Any]) -> str:
     """Says at which providers how many notifications have not arrived, and since when; empty if all have."""
-    missing = [one for one in report["broken_providers"] if one["failing_notice_count"]]
+    missing = [provider for provider in report["broken_providers"] if provider["failing_notice_count"]]
     if not missing:
         return ""
-    counts = [one["failing_notice_count"] for one in missing]
+    counts = [provider["failing_notice_count"] for provider in missing]
     parts = [
-        f"{f'{number:,}' if at else count(number, 'notification') + ' sent'} to {provider_title(one['provider'])}"
-        f" since {day_text(read(one['failing_since']))}"
-        for at, (one, number) in enumerate(zip(missing[:_MOST_PROVIDERS], counts, strict=False))
+        f"{f'{number:,}' if at else count(number, 'notification') + ' sent'} to {provider_title(provider['provider'])}"
+        f" since {day_text(read(provider['failing_since']))}"
+        for at, (provider, number) in enumerate(zip(missing[:_MOST_PROVIDERS], counts, strict=False))
     ]
     if len(missing) > _MOST_PROVIDERS:
         others = count(len(missing) - _MOST_PROVIDERS, "other provider")
@@ -175,16 +175,20 @@ def missed_words(report: Mapping[str, Any]) -> str:
 
 def decide_words(report: Mapping[str, Any]) -> str:
     """Says which steps after the first are the executive's own, by their numbers; empty if there are none."""
-    own = [one for one in report["recommended_actions"] if (one["number"] or 0) > 1 and one["role"] == _EXECUTIVE]
-    return " ".join(f"{one['action'].removesuffix('.')} (step {one['number']})." for one in own)
+    steps = [
+        action
+        for action in report["recommended_actions"]
+        if (action["number"] or 0) > 1 and action["role"] == _EXECUTIVE
+    ]
+    return " ".join(f"{step['action'].removesuffix('.')} (step {step['number']})." for step in steps)
 
 
 def leak_words(number: int) -> str:
     """Says how many leaked secrets no one has handled, and what to do about them; empty if none."""
     if not number:
         return ""
-    found = count(number, "leaked secret was", "leaked secrets were")
-    return f"{found} found in evidence. Rotate {'it' if number == 1 else 'them'}, and fix the source."
+    secrets = count(number, "leaked secret was", "leaked secrets were")
+    return f"{secrets} found in evidence. Rotate {'it' if number == 1 else 'them'}, and fix the source."
 
 
 def missing_words(report: Mapping[str, Any]) -> str:
@@ -239,7 +243,7 @@ def headline(report: Mapping[str, Any]) -> str:
         if not risks:
             return f"No recovery is open and nothing is failing.{trend}"
         return f"No recovery is open.{trend} {risks[0]['risk']}"
-    oldest = short_duration(max(one["age_minutes"] for one in report["open_recoveries"]))
+    oldest = short_duration(max(recovery["age_minutes"] for recovery in report["open_recoveries"]))
     late = report["slo_breached_count"]
     limit = limit_words(report["slo_minutes"])
     opened = are(total, "recovery", "recoveries")
@@ -279,7 +283,7 @@ def actions_for(risks: Sequence[Mapping[str, Any]], broken: Sequence[Mapping[str
     Steps that the page and the console show have a ``number``, others None; the executive's own have room first.
     ``then`` lists what follows a step. Of a provider only the cause is said, as the table of providers has its counts.
     """
-    providers = {one["action"]: one for one in broken}
+    providers = {row["action"]: row for row in broken}
     actions: dict[str, dict[str, Any]] = {}
     for risk in risks:
         urgency = "now" if risk["severity"] == "critical" else "soon"
@@ -296,7 +300,7 @@ def actions_for(risks: Sequence[Mapping[str, Any]], broken: Sequence[Mapping[str
     steps = list(actions.values())
     further = sorted(range(1, len(steps)), key=lambda n: steps[n]["role"] != _EXECUTIVE)
     shown = sorted([0, *further[: _MOST_ACTIONS - 1]])
-    return [{**one, "number": shown.index(n) + 1 if n in shown else None} for n, one in enumerate(steps)]
+    return [{**action, "number": shown.index(n) + 1 if n in shown else None} for n, action in enumerate(steps)]
 
 
 def route_lines(routes: Sequence[Mapping[str, Any]], most: int) -> list[str]:

@@ -44,20 +44,20 @@ def what_is_wrong(
         is_daemon_off: Whether no Dagster daemon runs where one should; the demo ends without one by design.
     """
     incidents, lanes, down = overview["incidents"], overview["lanes"].values(), _down(overview)
-    explained = {name for one in incidents for name in one["lanes"]} | {name for name, _ in down}
+    explained = {name for incident in incidents for name in incident["lanes"]} | {name for name, _ in down}
     return [
         *([_DAEMON_OFF] if is_daemon_off else []),
-        *(Wrong(incident_sentence(one, overview["as_of"]), ("incidents --open",)) for one in incidents),
+        *(Wrong(incident_sentence(incident, overview["as_of"]), ("incidents --open",)) for incident in incidents),
         *_leaked(leaks or {}),
         *_down_line(down),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
         *_recoveries(overview["recoveries"]),
-        *_held([lane for lane in lanes if lane["held_count"]], sum(lane["retryable_count"] for lane in lanes)),
+        *_held_retries([lane for lane in lanes if lane["held_count"]], sum(lane["retryable_count"] for lane in lanes)),
         *_unacknowledged([lane for lane in lanes if lane["outstanding_acknowledgements"]]),
         *(
             _of_lane(lane, _first_sentence(lane["worst_alert"]["message"]))
             for lane in lanes
-            if lane["worst_alert"] and lane["lane"] not in explained and not _is_said_as_held(lane)
+            if lane["worst_alert"] and lane["lane"] not in explained and not _is_covered_by_held(lane)
         ),
         *_boundary(overview),
     ]
@@ -95,21 +95,25 @@ def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:
     return Wrong(f"{lane['lane']}: {what}", (f"retry-health --lane {lane['lane']}",))
 
 
-def _is_said_as_held(lane: Mapping[str, Any]) -> bool:
+def _is_covered_by_held(lane: Mapping[str, Any]) -> bool:
     """Whether the worst of a lane is what its held retries need, which one line says of all lanes."""
     return bool(lane["held_count"]) and lane["worst_alert"]["category"].endswith("_gap")
 
 
-def _held(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
+def _held_retries(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
     """One line for the held retries of all lanes, as what holds them is the same in each."""
     if lanes:
-        held: Counter[str] = Counter()
+        held_counts: Counter[str] = Counter()
         for lane in lanes:
-            held[f"for an {LANES[lane['lane']].gate.name.lower()}"] += lane["held_count"]
-        why = f" {next(iter(held))}" if len(held) == 1 else f": {listed([f'{n:,} {what}' for what, n in held.items()])}"
+            held_counts[f"for an {LANES[lane['lane']].gate.name.lower()}"] += lane["held_count"]
+        why = (
+            f" {next(iter(held_counts))}"
+            if len(held_counts) == 1
+            else f": {listed([f'{n:,} {what}' for what, n in held_counts.items()])}"
+        )
         words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
-        is_held = "is held" if held.total() == 1 else "are held"
-        yield Wrong(f"{held.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}", (words,))
+        is_held = "is held" if held_counts.total() == 1 else "are held"
+        yield Wrong(f"{held_counts.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}", (words,))
 
 
 def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
@@ -120,21 +124,21 @@ def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
         yield Wrong(f"{alerts} to acknowledge: {where}", (f"retry-health --lane {lanes[0]['lane']}",))
 
 
-def _recoveries(found: Mapping[str, Any]) -> Iterator[Wrong]:
-    if found["recovery_open_count"]:
-        late, limit = found["recovery_slo_breached_count"], short_duration(found["recovery_slo_minutes"])
-        open_ = are(found["recovery_open_count"], "recovery", "recoveries")
+def _recoveries(recoveries: Mapping[str, Any]) -> Iterator[Wrong]:
+    if recoveries["recovery_open_count"]:
+        late, limit = recoveries["recovery_slo_breached_count"], short_duration(recoveries["recovery_slo_minutes"])
+        open_ = are(recoveries["recovery_open_count"], "recovery", "recoveries")
         yield Wrong(f"{open_} open, {late:,} of them past the limit of {limit}", ("recoveries",))
 
 
 def _boundary(overview: Mapping[str, Any]) -> Iterator[Wrong]:
-    found, there = overview["evidence"], {}
-    if number := found["week_quarantined_count"]:
+    evidence, there = overview["evidence"], {}
+    if number := evidence["week_quarantined_count"]:
         there["quarantine"] = f"{count(number, 'record')} quarantined"
-    if number := found["week_finding_count"]:
+    if number := evidence["week_finding_count"]:
         there["findings"] = count(number, "finding")
     if there:
-        yield Wrong(f"{', '.join(there.values())} since {found['news_since']}", tuple(there), is_of_now=True)
+        yield Wrong(f"{', '.join(there.values())} since {evidence['news_since']}", tuple(there), is_of_now=True)
 
 
 def _first_sentence(message: str) -> str:
