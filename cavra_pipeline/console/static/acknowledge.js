@@ -42,62 +42,62 @@ function effectOf(lane) {
 
 /** The states that every one of some lanes takes. */
 function stateField(lanes) {
-  const states = STATES[lanes[0]].filter((one) => lanes.every((lane) => STATES[lane].includes(one)));
-  return field("State", choice("state", states.map((one) => [one]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
+  const states = STATES[lanes[0]].filter((state) => lanes.every((lane) => STATES[lane].includes(state)));
+  return field("State", choice("state", states.map((state) => [state]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
 }
 
 const LIMITS = "Records who takes care, and what was decided. It sends nothing and fixes nothing by itself.";
 
-export function acknowledgeButton({ lane, subject, provider, key, context, done, look = null }) {
+export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null }) {
   if (!mayAct(context) || !STATES[lane].length) return null;
   const open = () => {
     // Shown only once the service has refused: it knows no such delivery.
     const force = el("p", { hidden: true }, el("label", {}, el("input", { type: "checkbox", name: "force" }), " Record it although no such delivery is known"));
-    const send = async ({ force: isForced, ...given }) => {
+    const send = async ({ force: isForced, ...values }) => {
       try {
-        await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...given, force: isForced !== undefined });
+        await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...values, force: isForced !== undefined });
       } catch (error) {
-        force.hidden = !(error.errors || []).some((one) => one.what.startsWith("no delivery of it"));
+        force.hidden = !(error.errors || []).some((fault) => fault.what.startsWith("no delivery of it"));
         throw error;
       }
     };
     actForm("Acknowledge", [el("p", {}, `${subject}, ${provider}`), el("p", { class: "soft" }, LIMITS)], [stateField([lane]), force], context, send,
       async () => { await done(); document.getElementById("gaps")?.focus(); });
   };
-  return el("button", { type: "button", class: look, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
+  return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
 
 /** Pairs that no one has answered yet, and those of which a person has decided something that releases no retry. */
-export const splitByAnswer = (pairs) => [pairs.filter((one) => !one.state), pairs.filter((one) => one.state)];
+export const splitByAnswer = (pairs) => [pairs.filter((pair) => !pair.state), pairs.filter((pair) => pair.state)];
 
 /** Counts what people have decided, by state: "1 deferred, 2 escalated". */
 export function decidedWords(pairs) {
-  const states = splitByAnswer(pairs)[1].map((one) => words(one.state).toLowerCase());
-  return [...new Set(states)].sort().map((state) => `${states.filter((one) => one === state).length.toLocaleString("en")} ${state}`).join(", ");
+  const states = splitByAnswer(pairs)[1].map((pair) => words(pair.state).toLowerCase());
+  return [...new Set(states)].sort().map((state) => `${states.filter((other) => other === state).length.toLocaleString("en")} ${state}`).join(", ");
 }
 
 /** What a bulk acknowledgement takes: ticked is what no one has answered. A person's decision is overridden only by a tick. */
 function pairChoice(pairs, unit) {
-  const [open, decided] = splitByAnswer(pairs);
-  const row = (one) => el("li", {}, el("label", {}, el("input", { type: "checkbox", checked: !one.state, "data-pair": pairs.indexOf(one) }),
-    `${words(one.lane)}: ${one.subject}, ${providerName(one.provider)}${one.state ? ` (${words(one.state).toLowerCase()})` : ""}`));
+  const [openPairs, decidedPairs] = splitByAnswer(pairs);
+  const row = (pair) => el("li", {}, el("label", {}, el("input", { type: "checkbox", checked: !pair.state, "data-pair": pairs.indexOf(pair) }),
+    `${words(pair.lane)}: ${pair.subject}, ${providerName(pair.provider)}${pair.state ? ` (${words(pair.state).toLowerCase()})` : ""}`));
   const group = (title, rows, isOpen) => rows.length > 0 && el("details", { open: isOpen }, el("summary", {}, title), el("ul", { class: "plain" }, rows.map(row)));
-  return el("div", {}, group(plural(open.length, ...unit), open, false),
-    group(`${decidedWords(pairs)}: left as decided, unless you tick it`, decided, true));
+  return el("div", {}, group(plural(openPairs.length, ...unit), openPairs, false),
+    group(`${decidedWords(pairs)}: left as decided, unless you tick it`, decidedPairs, true));
 }
 
 /**
  * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, state}], state being the answer so far.
  * Each is recorded by itself: one that is refused stops no other; closing the dialog leaves those that have not been
- * sent. `done` gets what came of each; `of` says whose deliveries they are, `look` is a class.
+ * sent. `done` gets what came of each; `of` says whose deliveries they are, `buttonClass` is its CSS class.
  */
-export function acknowledgeAllButton({ pairs, of, key, context, done, look = "main", unit = ["delivery", "deliveries"], warning = null }) {
+export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClass = "main", unit = ["delivery", "deliveries"], warning = null }) {
   if (!pairs.length || !mayAct(context)) return null;
   const list = pairChoice(pairs, unit);
   const progress = el("p", { class: "soft", role: "status" });
   const send = async ({ state, by }, isOpen) => {
     const results = [];
-    const chosen = [...list.querySelectorAll("input:checked")].map((one) => pairs[one.dataset.pair]);
+    const chosen = [...list.querySelectorAll("input:checked")].map((input) => pairs[input.dataset.pair]);
     if (!chosen.length) throw new Error(`Tick the ${unit[1]} that you acknowledge.`);
     for (const { lane, subject, provider } of chosen) {
       if (!isOpen()) {
@@ -117,18 +117,18 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, look = "ma
   };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
-  const open = () => actForm(`Acknowledge ${unit[1]}`, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((one) => one.lane))], context, send, done);
-  return el("button", { type: "button", class: look, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
+  const open = () => actForm(`Acknowledge ${unit[1]}`, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((pair) => pair.lane))], context, send, done);
+  return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
 /** What came of an acknowledgement of many. */
 export function resultsOf(results, unit = ["delivery", "deliveries"]) {
-  const failed = results.filter((one) => one.failure);
-  const said = `${plural(results.length - failed.length, ...unit)} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
-  announce(said);
+  const failed = results.filter((result) => result.failure);
+  const summary = `${plural(results.length - failed.length, ...unit)} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
+  announce(summary);
   return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result" },
-    el("p", { class: "lead" }, said),
-    failed.length > 0 && el("ul", {}, failed.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}: ${one.failure}`))),
-    el("details", {}, el("summary", {}, "Each delivery"), el("ul", { class: "plain" }, results.map((one) =>
-      el("li", {}, `${one.failure ? "Not acknowledged" : "Acknowledged"}: ${words(one.lane)}, ${one.subject}, ${one.provider}`)))));
+    el("p", { class: "lead" }, summary),
+    failed.length > 0 && el("ul", {}, failed.map((result) => el("li", {}, `${words(result.lane)}: ${result.subject}, ${result.provider}: ${result.failure}`))),
+    el("details", {}, el("summary", {}, "Each delivery"), el("ul", { class: "plain" }, results.map((result) =>
+      el("li", {}, `${result.failure ? "Not acknowledged" : "Acknowledged"}: ${words(result.lane)}, ${result.subject}, ${result.provider}`)))));
 }

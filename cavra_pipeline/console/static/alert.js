@@ -11,14 +11,14 @@ import { table } from "./table.js";
 export const isLive = true;
 
 /** An alert as people call it. */
-export const nameOf = (one) => `${words(one.kind)} of ${subjectWords(one)}`;
+export const nameOf = (alert) => `${words(alert.kind)} of ${subjectWords(alert)}`;
 
 /** The state of an alert in words: `firing` is open. */
 export const stateWords = ({ state }) => (state === "firing" ? "Open" : words(state));
 
 /** Where an alert's cause can be seen: the view by what its evidence names, else by its kind. */
 export function placeOf({ kind, subject, evidence }) {
-  const lane = evidence.lane ?? LANES.find((one) => subject.includes(one));
+  const lane = evidence.lane ?? LANES.find((name) => subject.includes(name));
   if (evidence.incident_id) return ["Open the incident", hash("incident", { id: evidence.incident_id })];
   if (kind === "missed_run") return ["Open its scheduled runs", hash("slots", { schedule: subject })];
   if (kind.startsWith("source_")) return ["Open the sources", hash("sources")];
@@ -38,11 +38,11 @@ export async function render(params, context, root) {
   if (!params.id) return nothing("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
   const [{ alert, events }, { silences, connectors }] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
   const { incidents } = alert.evidence.incident_id ? await ask("/incidents") : { incidents: [] };
-  const incident = incidents.find((one) => one.incident_id === alert.evidence.incident_id);
+  const incident = incidents.find((candidate) => candidate.incident_id === alert.evidence.incident_id);
   const gaps = alert.kind === "acknowledgement_gap" && alert.state !== "resolved" ? await gapsOf(alert.evidence.lane) : [];
-  const again = async (said) => {
+  const again = async (message) => {
     swap(root, await render(params, context, root));
-    if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
+    if (typeof message === "string") root.querySelector("#said").textContent = visible(message);
   };
   const silence = silenceOf(silences, alert.kind, alert.subject);
   const place = placeOf(alert);
@@ -65,7 +65,7 @@ export async function render(params, context, root) {
         el("a", { href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
     el("p", { id: "said", role: "status" }),
     gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),
-      el("ul", { class: "plain" }, gaps.map((one) => el("li", {}, el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `gap-${one.subject}-${one.provider}` }, one.subject), `, ${providerName(one.provider)}${one.state ? ` (${words(one.state).toLowerCase()})` : ""}`)))],
+      el("ul", { class: "plain" }, gaps.map((gap) => el("li", {}, el("a", { href: hash("delivery", { lane: gap.lane, subject: gap.subject, provider: gap.provider }), "data-key": `gap-${gap.subject}-${gap.provider}` }, gap.subject), `, ${providerName(gap.provider)}${gap.state ? ` (${words(gap.state).toLowerCase()})` : ""}`)))],
     facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
     el("div", { class: basis.length > 0 && "split" },
@@ -79,16 +79,16 @@ const BASIS = { subject_count: "Deliveries that failed", pair_count: "Not delive
 
 /** What an alert is based on, as rows: its evidence, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
-  const shown = (name, value) => (name === "provider" ? providerName(value) : name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
+  const valueText = (name, value) => (name === "provider" ? providerName(value) : name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
   // The incident has a button of its own; the number of a leak says nothing to a person.
-  return [...Object.entries(evidence).filter(([name]) => !["incident_id", "newest_leak"].includes(name)).map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), shown(name, value)]),
+  return [...Object.entries(evidence).filter(([name]) => !["incident_id", "newest_leak"].includes(name)).map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), valueText(name, value)]),
     ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${faultOf({ kind, cause, evidence }) ?? words(cause).toLowerCase()}`, plural(count, "time")])];
 }
 
 /** The deliveries of a lane that an alert about missing acknowledgements is about, as they are now. */
 async function gapsOf(name) {
-  const lane = (await ask("/lanes")).lanes.find((one) => one.lane === name);
-  return (lane?.acknowledgement_gaps ?? []).map((one) => ({ lane: name, subject: subjectOf(name, one), provider: one.provider, state: one.acknowledgement_state }));
+  const lane = (await ask("/lanes")).lanes.find((candidate) => candidate.lane === name);
+  return (lane?.acknowledgement_gaps ?? []).map((gap) => ({ lane: name, subject: subjectOf(name, gap), provider: gap.provider, state: gap.acknowledgement_state }));
 }
 
 /** Notifications as the glossary names them. */
@@ -102,24 +102,24 @@ const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, 
 
 export function eventsTable(events) {
   return table({ key: "events", caption: "Activity", isTitled: false, rows: events, sorts: false, empty: "nothing yet.", columns: [
-    { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
-    { name: "event", title: "Event", value: (one) => words(one.event) },
-    { name: "who", title: "By", value: (one) => one.actor },
-    { name: "detail", title: "Detail", value: (one) => causeWords(one.detail) },
+    { name: "at", title: "At", value: (event) => event.happened_at, cell: (event) => time(event.happened_at) },
+    { name: "event", title: "Event", value: (event) => words(event.event) },
+    { name: "who", title: "By", value: (event) => event.actor },
+    { name: "detail", title: "Detail", value: (event) => causeWords(event.detail) },
   ] });
 }
 
 /** Acknowledge, and resolve where only a person ends it. */
-export function alertActs(one, context, again, look = null) {
+export function alertActs(alert, context, again, buttonClass = null) {
   if (!mayAct(context)) return null;
-  const title = nameOf(one);
+  const title = nameOf(alert);
   return [
     // Acknowledging one that only a person ends would resolve it before anything is rotated: Resolve says so.
-    !one.acknowledged_by && !one.ends_by_hand && el("button", { type: "button", class: look, "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
+    !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
       onclick: () => actForm("Acknowledge an alert", `${title}: records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
-        (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again, "Acknowledge alert") }, "Acknowledge alert"),
-    one.ends_by_hand && el("button", { type: "button", class: look, "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${title}`,
+        (values) => ask(`/alerts/${alert.alert_id}/acknowledge`, {}, values), again, "Acknowledge alert") }, "Acknowledge alert"),
+    alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `end-${alert.alert_id}`, "aria-label": `Resolve ${title}`,
       onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,
-        (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"),
+        (values) => ask(`/alerts/${alert.alert_id}/resolve`, {}, values), again, "Resolve", "Resolved") }, "Resolve"),
   ];
 }

@@ -18,13 +18,13 @@ export class ApiError extends Error {
   }
 }
 
-let seen = () => {};
+let answerListener = () => {};
 /** Calls back with the headers of each answer. */
-export const onAnswer = (callback) => { seen = callback; };
+export const onAnswer = (callback) => { answerListener = callback; };
 
 export const query = (parameters) => {
-  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  const text = new URLSearchParams(given.flatMap(([name, value]) => [].concat(value).map((one) => [name, one]))).toString();
+  const entries = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const text = new URLSearchParams(entries.flatMap(([name, value]) => [].concat(value).map((member) => [name, member]))).toString();
   return text && `?${text}`;
 };
 
@@ -43,7 +43,7 @@ async function request(path, parameters, body, method = body === undefined ? "GE
     throw new ApiError(0, { title: "No answer", detail: "The service cannot be reached; is it running?" });
   }
   if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => ({})));
-  seen(answer.headers);
+  answerListener(answer.headers);
   return answer;
 }
 

@@ -55,7 +55,7 @@ const MISSING = { title: "Unknown address", render: () => nothing("The console h
 
 const $ = (id) => document.getElementById(id);
 let isPaused = false;
-let shown = 0;
+let viewCount = 0;
 let markView = () => {};
 let markMoment = () => {};
 const context = { status: null };
@@ -63,10 +63,10 @@ const context = { status: null };
 /** The view of the address and its parameters; one that is given more than once is a list. */
 function address() {
   const [name, text] = location.hash.replace(/^#\/?/, "").split("?");
-  const given = new URLSearchParams(text || "");
-  const params = Object.fromEntries([...new Set(given.keys())].map((key) => {
-    const all = given.getAll(key);
-    return [key, all.length > 1 ? all : all[0]];
+  const searchParams = new URLSearchParams(text || "");
+  const params = Object.fromEntries([...new Set(searchParams.keys())].map((key) => {
+    const values = searchParams.getAll(key);
+    return [key, values.length > 1 ? values : values[0]];
   }));
   return { name: name || "overview", params };
 }
@@ -74,12 +74,12 @@ function address() {
 const viewOf = (name) => (Object.hasOwn(VIEWS, name) ? VIEWS[name] : MISSING);
 
 async function show() {
-  const { name, params: given } = address();
-  const params = followAddress(given);
+  const { name, params: addressParams } = address();
+  const params = followAddress(addressParams);
   // The mark tells an address that was shown and is gone back to from a link, which takes the instant along.
-  window.history.replaceState({ isShown: true }, "", params.as_of === given.as_of ? location.href : hash(name, params));
+  window.history.replaceState({ isShown: true }, "", params.as_of === addressParams.as_of ? location.href : hash(name, params));
   const view = viewOf(name);
-  const mine = ++shown;
+  const viewNumber = ++viewCount;
   document.title = `${view.title} · Evidence Console`;
   closeDialogs();
   forgetOrders();
@@ -89,27 +89,27 @@ async function show() {
   const root = el("div", {}, loading(view.title.toLowerCase()));
   $("main").replaceChildren(heading, root);
   $("main").setAttribute("aria-busy", "true");
-  if (mine > 1) {
+  if (viewNumber > 1) {
     heading.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
-  await fresh(name === "overview");
-  await draw(view, root, params, mine);
-  if (mine === shown) $("main").removeAttribute("aria-busy");
+  await loadStatus(name === "overview");
+  await draw(view, root, params, viewNumber);
+  if (viewNumber === viewCount) $("main").removeAttribute("aria-busy");
 }
 
-async function draw(view, root, params, mine) {
+async function draw(view, root, params, viewNumber) {
   try {
     const nodes = await view.render(params, context, root);
-    if (mine === shown && nodes) swap(root, nodes);
+    if (viewNumber === viewCount && nodes) swap(root, nodes);
   } catch (error) {
-    if (mine === shown) swap(root, problem(error));
+    if (viewNumber === viewCount) swap(root, problem(error));
     if (error.status === 401) askForToken();
   }
 }
 
 /** Asks how the service is; its notice about access stands at the foot of the first page alone. */
-async function fresh(isStart) {
+async function loadStatus(isStart) {
   try {
     context.status = await ask("/status");
   } catch (error) {
@@ -139,13 +139,13 @@ async function refresh() {
   const { name, params } = address();
   if (isPaused || isPast() || document.hidden || document.querySelector("dialog[open]") || !viewOf(name).isLive) return;
   const [root] = $("main").querySelectorAll(":scope > div");
-  if (root) await draw(viewOf(name), root, params, shown);
+  if (root) await draw(viewOf(name), root, params, viewCount);
 }
 
 function tick() {
-  for (const one of document.querySelectorAll("[data-until]")) {
-    const left = Date.parse(one.dataset.until) - clock();
-    one.textContent = left > 0 ? `in ${span(left)}` : "due now";
+  for (const countdown of document.querySelectorAll("[data-until]")) {
+    const left = Date.parse(countdown.dataset.until) - clock();
+    countdown.textContent = left > 0 ? `in ${span(left)}` : "due now";
   }
 }
 
@@ -154,16 +154,16 @@ function askForToken() {
   if (isAsking) return;
   isAsking = true;
   const input = el("input", { name: "secret", type: "password", autocomplete: "off", spellcheck: "false", required: true });
-  const done = (value) => {
+  const useToken = (value) => {
     setToken(value);
     box.close();
     show();
   };
-  const form = el("form", { onsubmit: (event) => { event.preventDefault(); done(input.value.trim()); } },
+  const form = el("form", { onsubmit: (event) => { event.preventDefault(); useToken(input.value.trim()); } },
     el("h2", { id: "token-title" }, "Token"),
     field("The token that this service asks for", input, "Kept until this tab is closed."),
     el("p", { class: "acts" }, el("button", { class: "main" }, "Use it"),
-      token() && el("button", { type: "button", onclick: () => done(null) }, "Forget it"),
+      token() && el("button", { type: "button", onclick: () => useToken(null) }, "Forget it"),
       el("button", { type: "button", onclick: () => box.close() }, "Cancel")));
   const box = el("dialog", { "aria-labelledby": "token-title" }, form);
   box.addEventListener("close", () => { box.remove(); isAsking = false; });
@@ -174,9 +174,9 @@ function askForToken() {
 /** Shows the same view for the instant that was chosen. */
 function goTo() {
   const { name, params } = address();
-  const there = hash(name, { ...params, as_of: asOf()?.slice(0, 19) });
-  if (location.hash === there) show();
-  else location.hash = there;
+  const target = hash(name, { ...params, as_of: asOf()?.slice(0, 19) });
+  if (location.hash === target) show();
+  else location.hash = target;
 }
 
 function begin() {

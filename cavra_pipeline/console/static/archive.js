@@ -11,30 +11,30 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 export const bytesOf = (text) => encoder.encode(text);
 export const textOf = (bytes) => decoder.decode(bytes);
-export const hex = (bytes) => Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
+export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const unhex = (text) => {
   need(/^([0-9a-f]{2})*$/.test(text), "file: a digest is not written as it must be");
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 };
 
 export function join(...parts) {
-  const made = new Uint8Array(parts.reduce((size, one) => size + one.length, 0));
+  const joined = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
-  for (const one of parts) {
-    made.set(one, at);
-    at += one.length;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
   }
-  return made;
+  return joined;
 }
 
 /** Reads base64 of which no bit is spare. */
 export function exactBase64(text) {
-  const raw = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const raw = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   need(base64(raw) === text, "base64 is not written as it must be");
   return raw;
 }
 
-export const base64 = (raw) => btoa(Array.from(raw, (one) => String.fromCharCode(one)).join(""));
+export const base64 = (raw) => btoa(Array.from(raw, (byte) => String.fromCharCode(byte)).join(""));
 
 export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 
@@ -42,22 +42,22 @@ export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest
 const AT_ONCE = 1024;
 
 async function inBatches(items, make) {
-  const made = [];
-  for (let at = 0; at < items.length; at += AT_ONCE) made.push(...await Promise.all(items.slice(at, at + AT_ONCE).map(make)));
-  return made;
+  const results = [];
+  for (let at = 0; at < items.length; at += AT_ONCE) results.push(...await Promise.all(items.slice(at, at + AT_ONCE).map(make)));
+  return results;
 }
 
 const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
-export const leaves = (contents) => inBatches(contents, (one) => sha256(join(LEAF, one)));
+export const leaves = (contents) => inBatches(contents, (content) => sha256(join(LEAF, content)));
 
 /** The root over leaf hashes. */
 export async function rootOf(hashes) {
   let level = hashes;
   while (level.length > 1) {
     const pairs = Array.from({ length: level.length >> 1 }, (_, at) => [level[2 * at], level[2 * at + 1]]);
-    const odd = level.slice(2 * pairs.length);
-    level = [...await inBatches(pairs, ([left, right]) => sha256(join(NODE, left, right))), ...odd];
+    const unpaired = level.slice(2 * pairs.length);
+    level = [...await inBatches(pairs, ([left, right]) => sha256(join(NODE, left, right))), ...unpaired];
   }
   return level.length ? level[0] : sha256(new Uint8Array());
 }
@@ -74,27 +74,27 @@ export function linesOf(bytes) {
 }
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let one = byte;
-  for (let bit = 0; bit < 8; bit += 1) one = one & 1 ? (one >>> 1) ^ 0xedb88320 : one >>> 1;
-  return one;
+  let remainder = byte;
+  for (let bit = 0; bit < 8; bit += 1) remainder = remainder & 1 ? (remainder >>> 1) ^ 0xedb88320 : remainder >>> 1;
+  return remainder;
 });
 
 function crc32(bytes) {
   let sum = ~0;
-  for (const one of bytes) sum = (sum >>> 8) ^ TABLE[(sum ^ one) & 255];
+  for (const byte of bytes) sum = (sum >>> 8) ^ TABLE[(sum ^ byte) & 255];
   return ~sum >>> 0;
 }
 
 /** Numbers of two bytes (as given) and of four (in a list of one), the lowest byte first. */
 function packed(...numbers) {
-  const made = new DataView(new ArrayBuffer(numbers.reduce((size, one) => size + (Array.isArray(one) ? 4 : 2), 0)));
+  const view = new DataView(new ArrayBuffer(numbers.reduce((size, number) => size + (Array.isArray(number) ? 4 : 2), 0)));
   let at = 0;
-  for (const one of numbers) {
-    if (Array.isArray(one)) made.setUint32(at, one[0], true);
-    else made.setUint16(at, one, true);
-    at += Array.isArray(one) ? 4 : 2;
+  for (const number of numbers) {
+    if (Array.isArray(number)) view.setUint32(at, number[0], true);
+    else view.setUint16(at, number, true);
+    at += Array.isArray(number) ? 4 : 2;
   }
-  return new Uint8Array(made.buffer);
+  return new Uint8Array(view.buffer);
 }
 
 const [FILE, ENTRY, END] = [0x04034b50, 0x02014b50, 0x06054b50];
@@ -106,16 +106,16 @@ function* pack(files) {
   let at = 0;
   for (const name of [...files.keys()].sort()) {
     const content = files.get(name);
-    const written = bytesOf(name);
-    const common = [0, 0, 0, FIRST_DAY, [crc32(content)], [content.length], [content.length], written.length, 0];
-    list.push(join(packed([ENTRY], VERSION | (UNIX << 8), VERSION, ...common, 0, 0, 0, [(MODE << 16) >>> 0], [at]), written));
-    const head = join(packed([FILE], VERSION, ...common), written);
+    const nameBytes = bytesOf(name);
+    const common = [0, 0, 0, FIRST_DAY, [crc32(content)], [content.length], [content.length], nameBytes.length, 0];
+    list.push(join(packed([ENTRY], VERSION | (UNIX << 8), VERSION, ...common, 0, 0, 0, [(MODE << 16) >>> 0], [at]), nameBytes));
+    const head = join(packed([FILE], VERSION, ...common), nameBytes);
     yield head;
     yield content;
     at += head.length + content.length;
   }
   yield* list;
-  yield packed([END], 0, 0, list.length, list.length, [list.reduce((size, one) => size + one.length, 0)], [at], 0);
+  yield packed([END], 0, 0, list.length, list.length, [list.reduce((size, entry) => size + entry.length, 0)], [at], 0);
 }
 
 /** The files of an archive, by name; refuses one that holds any byte that does not follow from them. */
@@ -124,19 +124,19 @@ export function unpack(raw) {
   const files = new Map();
   let at = 0;
   while (at + 30 <= raw.length && view.getUint32(at, true) === FILE) {
-    const [size, named] = [view.getUint32(at + 22, true), view.getUint16(at + 26, true)];
-    const start = at + 30 + named;
+    const [size, nameSize] = [view.getUint32(at + 22, true), view.getUint16(at + 26, true)];
+    const start = at + 30 + nameSize;
     files.set(textOf(raw.subarray(at + 30, start)), raw.subarray(start, start + size));
     at = start + size;
   }
-  let seen = 0;
+  let offset = 0;
   for (const piece of pack(files)) {
-    const there = raw.subarray(seen, seen + piece.length);
+    const original = raw.subarray(offset, offset + piece.length);
     // A file's content is a part of the archive itself, so it need not be compared.
-    const isSame = piece.buffer === raw.buffer ? piece.byteOffset === there.byteOffset : piece.length === there.length && piece.every((one, n) => one === there[n]);
+    const isSame = piece.buffer === raw.buffer ? piece.byteOffset === original.byteOffset : piece.length === original.length && piece.every((byte, n) => byte === original[n]);
     need(isSame, "file: it is no bundle, or holds other bytes than its files");
-    seen += piece.length;
+    offset += piece.length;
   }
-  need(files.size > 0 && seen === raw.length, "file: it is no bundle, or holds other bytes than its files");
+  need(files.size > 0 && offset === raw.length, "file: it is no bundle, or holds other bytes than its files");
   return files;
 }

@@ -6,14 +6,14 @@ import { plural } from "./dom.js";
 const TYPES = ["https://in-toto.io/Statement/v1", "https://cavra-pipeline.example/proof/report/v1", "application/vnd.in-toto+json"];
 const IDS = ["retry_plan_id", "health_id"];
 /** What stands in a report on the page and in no bundle: who made it and when, and what other lanes decide. */
-const BESIDE = ["generated_at", "generated_by", "future_record_count", "provider_incident_id"];
+const PAGE_MEMBERS = ["generated_at", "generated_by", "future_record_count", "provider_incident_id"];
 const SUMS = "SHA256SUMS";
 const ATTESTATION = "attestation.json";
 const EVIDENCE = "evidence/";
-const KNOWN = ["__main__.py", "README.txt", "report.json", "log.jsonl", "checkpoint.txt", "key.txt"];
+const FIXED_FILES = ["__main__.py", "README.txt", "report.json", "log.jsonl", "checkpoint.txt", "key.txt"];
 
 /** The bundle is of a kind that this page can't check; the bundle's own verifier can. */
-export class NotHere extends Error {}
+export class UnsupportedBundle extends Error {}
 
 /** What only the bundle's own verifier checks. */
 export const REST = [
@@ -23,107 +23,107 @@ export const REST = [
 ];
 
 /**
- * Yields the parts that hold, each as {part, found} (with isUnchecked where the browser can't check it).
- * shown: the report on the page, or null; key and against: texts that the reader got elsewhere, or "".
+ * Yields the parts that hold, each as {part, detail} (with isUnchecked where the browser can't check it).
+ * pageReport: the report on the page, or null; key and olderCheckpoint: texts that the reader got elsewhere, or "".
  */
-export async function* checks(raw, { shown = null, key = "", against = "" } = {}) {
+export async function* checks(raw, { pageReport = null, key = "", olderCheckpoint = "" } = {}) {
   const files = unpack(raw);
-  const read = (name) => {
+  const fileOf = (name) => {
     need(files.has(name), `file: ${name} is missing`);
     return files.get(name);
   };
-  const envelope = JSON.parse(textOf(read(ATTESTATION)));
+  const envelope = JSON.parse(textOf(fileOf(ATTESTATION)));
   const payload = exactBase64(envelope.payload);
   const statement = JSON.parse(textOf(payload));
   need(same([statement._type, statement.predicateType, envelope.payloadType], TYPES), "file: its attestation is of a type that this page does not know");
-  const said = statement.predicate;
-  yield { part: "file", found: await everyFile(files, statement.subject) };
-  const report = JSON.parse(textOf(read("report.json")));
-  if (report.executive_report_id) throw new NotHere("This page checks the proofs of retry plans and health reports, not that of an executive report.");
-  yield { part: "report", found: await theReport(read("report.json"), report, said.report, shown) };
+  const predicate = statement.predicate;
+  yield { part: "file", detail: await checkFiles(files, statement.subject) };
+  const report = JSON.parse(textOf(fileOf("report.json")));
+  if (report.executive_report_id) throw new UnsupportedBundle("This page checks the proofs of retry plans and health reports, not that of an executive report.");
+  yield { part: "report", detail: await checkReport(fileOf("report.json"), report, predicate.report, pageReport) };
   const isSigned = envelope.signatures.length > 0;
-  const signer = key || isSigned ? await publicKey(key || textOf(read("key.txt")), said.log.origin) : null;
-  yield await signature(signer, envelope, payload, textOf(read("checkpoint.txt")), Boolean(key));
-  const lines = linesOf(read("log.jsonl"));
+  const signer = key || isSigned ? await publicKey(key || textOf(fileOf("key.txt")), predicate.log.origin) : null;
+  yield await checkSignature(signer, envelope, payload, textOf(fileOf("checkpoint.txt")), Boolean(key));
+  const lines = linesOf(fileOf("log.jsonl"));
   const hashes = await leaves(lines);
-  const head = checkpoint(textOf(read("checkpoint.txt")));
+  const head = checkpoint(textOf(fileOf("checkpoint.txt")));
   need(lines.length && head.origin === `cavra-pipeline/${hex(hashes[0]).slice(0, 16)}`, "log: the checkpoint is that of another log");
   const root = base64(await rootOf(hashes));
-  need(head.size === lines.length && head.root === root && said.log.origin === head.origin && said.log.size === head.size, "log: it is not that of the checkpoint");
+  need(head.size === lines.length && head.root === root && predicate.log.origin === head.origin && predicate.log.size === head.size, "log: it is not that of the checkpoint");
   const segments = await replay(lines.map((line) => JSON.parse(textOf(line))));
-  yield { part: "log", found: `entries 1 to ${head.size}, each from the one before; checkpoint ${root}` };
-  if (against) yield { part: "history", found: await grown(checkpoint(against), head, hashes) };
-  yield { part: "evidence", found: await evidence(files, report, segments, said.salts) };
+  yield { part: "log", detail: `entries 1 to ${head.size}, each from the one before; checkpoint ${root}` };
+  if (olderCheckpoint) yield { part: "history", detail: await checkGrowth(checkpoint(olderCheckpoint), head, hashes) };
+  yield { part: "evidence", detail: await checkEvidence(files, report, segments, predicate.salts) };
 }
 
-async function everyFile(files, subjects) {
-  const named = new Map(subjects.map((one) => [one.name, one.digest.sha256]));
+async function checkFiles(files, subjects) {
+  const attestedDigests = new Map(subjects.map((subject) => [subject.name, subject.digest.sha256]));
   const digests = new Map();
   for (const name of [...files.keys()].sort()) if (name !== SUMS) digests.set(name, hex(await sha256(files.get(name))));
-  const others = [...digests.keys()].filter((name) => name !== ATTESTATION);
-  const odd = [...new Set([...named.keys(), ...others])].filter((name) => named.get(name) !== digests.get(name)).sort();
-  need(!odd.length, `file: not as attested: ${odd.join(", ")}`);
-  need(others.every((name) => KNOWN.includes(name) || name.startsWith(EVIDENCE) || name.startsWith("verifier/")), "file: the archive holds others than a bundle has");
+  const attestable = [...digests.keys()].filter((name) => name !== ATTESTATION);
+  const mismatches = [...new Set([...attestedDigests.keys(), ...attestable])].filter((name) => attestedDigests.get(name) !== digests.get(name)).sort();
+  need(!mismatches.length, `file: not as attested: ${mismatches.join(", ")}`);
+  need(attestable.every((name) => FIXED_FILES.includes(name) || name.startsWith(EVIDENCE) || name.startsWith("verifier/")), "file: the archive holds others than a bundle has");
   const sums = [...digests].map(([name, digest]) => `${digest}  ${name}\n`).join("");
   need(files.has(SUMS) && textOf(files.get(SUMS)) === sums, `file: ${ATTESTATION} or ${SUMS} was changed`);
   return `${plural(files.size, "file")}, each with its attested digest, none added or missing`;
 }
 
-async function theReport(raw, report, about, shown) {
-  const name = IDS.find((one) => one in report);
+async function checkReport(raw, report, attested, pageReport) {
+  const name = IDS.find((member) => member in report);
   need(name, "report: it is neither a retry plan nor a health report");
-  need(about.id === report[name] && about.lane === report.lane && about.as_of === report.as_of, "report: the attestation is of another");
+  need(attested.id === report[name] && attested.lane === report.lane && attested.as_of === report.as_of, "report: the attestation is of another");
   const [before, ...after] = textOf(raw).split(JSON.stringify(report[name]));
   const digest = hex(await sha256(bytesOf(`${before}""${after.join(JSON.stringify(report[name]))}`)));
   need(report[name].endsWith(`-${digest.slice(0, 24)}`), "report: its id does not follow from its bytes");
   const sum = hex(await sha256(raw));
-  if (!shown) return `${report[name]}, SHA-256 ${sum}; its id follows from its bytes`;
-  need(same(without(shown), report), "report: it is another one than on this page");
+  if (!pageReport) return `${report[name]}, SHA-256 ${sum}; its id follows from its bytes`;
+  need(same(without(pageReport), report), "report: it is another one than on this page");
   return `SHA-256 ${sum}; its id follows from its bytes, and it is the report on this page in every member`;
 }
 
 const without = (value) => (Array.isArray(value) ? value.map(without)
-  : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).filter(([name]) => !BESIDE.includes(name)).map(([name, one]) => [name, without(one)])) : value);
+  : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).filter(([name]) => !PAGE_MEMBERS.includes(name)).map(([name, member]) => [name, without(member)])) : value);
 
-function same(one, other) {
-  if (one === other) return true;
-  if (!one || !other || typeof one !== "object" || typeof other !== "object" || Array.isArray(one) !== Array.isArray(other)) return false;
-  const names = Object.keys(one);
-  return names.length === Object.keys(other).length && names.every((name) => Object.hasOwn(other, name) && same(one[name], other[name]));
+function same(left, right) {
+  if (left === right) return true;
+  if (!left || !right || typeof left !== "object" || typeof right !== "object" || Array.isArray(left) !== Array.isArray(right)) return false;
+  const names = Object.keys(left);
+  return names.length === Object.keys(right).length && names.every((name) => Object.hasOwn(right, name) && same(left[name], right[name]));
 }
 
 /** A key from its 64 hexadecimal digits, or as C2SP signed notes have it. */
 async function publicKey(text, origin) {
-  const given = text.trim();
-  const isBare = /^[0-9a-f]{64}$/.test(given);
-  const [, name, id, encoded] = isBare ? ["", origin, "", ""] : /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(given) ?? [];
+  const keyText = text.trim();
+  const isBare = /^[0-9a-f]{64}$/.test(keyText);
+  const [, name, id, encoded] = isBare ? ["", origin, "", ""] : /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(keyText) ?? [];
   need(name, "signature: the key is not written as it must be");
-  const raw = isBare ? join(Uint8Array.of(1), unhex(given)) : exactBase64(encoded);
-  const made = (await sha256(join(bytesOf(`${name}\n`), raw))).slice(0, 4);
-  need(raw.length === 33 && raw[0] === 1 && (isBare || hex(made) === id), "signature: the key is not written as it must be");
-  return { name, id: hex(made), raw: raw.slice(1) };
+  const raw = isBare ? join(Uint8Array.of(1), unhex(keyText)) : exactBase64(encoded);
+  const keyId = (await sha256(join(bytesOf(`${name}\n`), raw))).slice(0, 4);
+  need(raw.length === 33 && raw[0] === 1 && (isBare || hex(keyId) === id), "signature: the key is not written as it must be");
+  return { name, id: hex(keyId), raw: raw.slice(1) };
 }
 
-async function signature(signer, envelope, payload, note, isTheirs) {
+async function checkSignature(signer, envelope, payload, note, isTheirs) {
   const part = "signature";
-  if (!signer) return { part, found: "none, so nothing shows who made the bundle, only that it fits together" };
+  if (!signer) return { part, detail: "none, so nothing shows who made the bundle, only that it fits together" };
   let key;
   try {
     key = await crypto.subtle.importKey("raw", signer.raw, { name: "Ed25519" }, false, ["verify"]);
   } catch {
-    return { part, isUnchecked: true, found: `by ${signer.name}+${signer.id}; this browser has no Ed25519, so check it by the bundle's own verifier` };
+    return { part, isUnchecked: true, detail: `by ${signer.name}+${signer.id}; this browser has no Ed25519, so check it by the bundle's own verifier` };
   }
-  const is = (message, made) => crypto.subtle.verify({ name: "Ed25519" }, key, made, message);
+  const isSignedByKey = (message, signatureBytes) => crypto.subtle.verify({ name: "Ed25519" }, key, signatureBytes, message);
   const [type, parts] = [envelope.payloadType, []];
-  for (const one of envelope.signatures) parts.push(await is(join(bytesOf(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload), exactBase64(one.sig)));
+  for (const envelopeSignature of envelope.signatures) parts.push(await isSignedByKey(join(bytesOf(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload), exactBase64(envelopeSignature.sig)));
   need(parts.some(Boolean), "signature: the attestation is not signed by the key");
   const [head, ...tail] = note.split("\n\n");
   const lines = tail.join("\n\n").split("\n").filter((line) => line.startsWith(`\u2014 ${signer.name} `));
-  const made = lines.map((line) => exactBase64(line.slice(line.lastIndexOf(" ") + 1))).filter((one) => hex(one.slice(0, 4)) === signer.id);
+  const checkpointSignatures = lines.map((line) => exactBase64(line.slice(line.lastIndexOf(" ") + 1))).filter((signatureBytes) => hex(signatureBytes.slice(0, 4)) === signer.id);
   const notes = [];
-  for (const one of made) notes.push(await is(bytesOf(`${head}\n`), one.slice(4)));
+  for (const checkpointSignature of checkpointSignatures) notes.push(await isSignedByKey(bytesOf(`${head}\n`), checkpointSignature.slice(4)));
   need(notes.some(Boolean), "signature: the checkpoint is not signed by the key");
-  return { part, found: `by ${signer.name}+${signer.id}, ${isTheirs ? "your key" : "the key in the bundle: compare it with one that you got elsewhere"}` };
+  return { part, detail: `by ${signer.name}+${signer.id}, ${isTheirs ? "your key" : "the key in the bundle: compare it with one that you got elsewhere"}` };
 }
 
 function checkpoint(text) {
@@ -132,7 +132,7 @@ function checkpoint(text) {
   return { origin, size: Number(size), root };
 }
 
-async function grown(older, head, hashes) {
+async function checkGrowth(older, head, hashes) {
   need(older.origin === head.origin, "history: your checkpoint is that of another log");
   need(older.size > 0 && older.size <= hashes.length, `history: your checkpoint has ${older.size} entries, and the bundle's log ${hashes.length}`);
   need(older.root === base64(await rootOf(hashes.slice(0, older.size))), "history: the log did not grow out of your checkpoint; what it had committed was rewritten");
@@ -143,27 +143,27 @@ async function grown(older, head, hashes) {
 async function replay(entries) {
   const segments = new Map();
   for (const [number, entry] of entries.entries()) {
-    for (const one of entry.segments) {
-      const place = `${one.lane}\n${one.day}`;
-      need(same(segments.get(place)?.now ?? null, one.before), `log: entry ${number + 1} does not follow from those before it`);
-      segments.set(place, { lane: one.lane, day: one.day, now: one.after });
+    for (const change of entry.segments) {
+      const place = `${change.lane}\n${change.day}`;
+      need(same(segments.get(place)?.now ?? null, change.before), `log: entry ${number + 1} does not follow from those before it`);
+      segments.set(place, { lane: change.lane, day: change.day, now: change.after });
     }
   }
-  const there = [...segments.keys()].sort().map((place) => segments.get(place)).filter((one) => one.now);
+  const segmentsNow = [...segments.keys()].sort().map((place) => segments.get(place)).filter((segment) => segment.now);
   const leaf = ({ lane, day, now }) => bytesOf(JSON.stringify({ day, lane, root: now.root, size: now.size }));
-  need(hex(await rootOf(await leaves(there.map(leaf)))) === entries.at(-1).segments_root, "log: its segments are not those of its last entry");
-  return there;
+  need(hex(await rootOf(await leaves(segmentsNow.map(leaf)))) === entries.at(-1).segments_root, "log: its segments are not those of its last entry");
+  return segmentsNow;
 }
 
-async function evidence(files, report, segments, salts) {
+async function checkEvidence(files, report, segments, salts) {
   const last = new Date(report.as_of).toISOString().slice(0, 10);
-  const wanted = new Map(segments.filter((one) => one.lane === report.lane && one.day <= last).map((one) => [one.day, one.now]));
-  const given = [...files.keys()].filter((name) => name.startsWith(EVIDENCE)).map((name) => name.slice(EVIDENCE.length, -".jsonl".length));
-  const odd = [...given.filter((day) => !wanted.has(day)), ...[...wanted.keys()].filter((day) => !given.includes(day))];
-  need(!odd.length, `evidence: days that the log and the bundle don't both have: ${odd.sort().join(", ")}`);
+  const segmentsByDay = new Map(segments.filter((segment) => segment.lane === report.lane && segment.day <= last).map((segment) => [segment.day, segment.now]));
+  const bundleDays = [...files.keys()].filter((name) => name.startsWith(EVIDENCE)).map((name) => name.slice(EVIDENCE.length, -".jsonl".length));
+  const oneSidedDays = [...bundleDays.filter((day) => !segmentsByDay.has(day)), ...[...segmentsByDay.keys()].filter((day) => !bundleDays.includes(day))];
+  need(!oneSidedDays.length, `evidence: days that the log and the bundle don't both have: ${oneSidedDays.sort().join(", ")}`);
   const ids = new Set();
   let count = 0;
-  for (const [day, segment] of [...wanted].sort()) {
+  for (const [day, segment] of [...segmentsByDay].sort()) {
     const lines = linesOf(files.get(`${EVIDENCE}${day}.jsonl`));
     const hashes = await leaves([unhex(salts[day]), ...lines]);
     need(hex(await rootOf(hashes)) === segment.root && lines.length === segment.size, `evidence: the records of ${day} are not those of the log`);
@@ -175,7 +175,7 @@ async function evidence(files, report, segments, salts) {
     count += lines.length;
   }
   need(ids.size === count, "evidence: a record is there twice");
-  return `${plural(count, "record")} of ${plural(wanted.size, "day")}: all that the log has of the lane until then`;
+  return `${plural(count, "record")} of ${plural(segmentsByDay.size, "day")}: all that the log has of the lane until then`;
 }
 
 /** Whether the browser lets this page compute digests: only over HTTPS or on the machine itself. */

@@ -19,24 +19,24 @@ export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
 export const firstOf = (incident) => (isFixedFirst(incident) ? "Fix the cause first: a retry that fails uses up an attempt." : null);
 
 /** The incidents that a lane's deliveries fail by, a paragraph each, with what to do and a `note` on each. */
-export const causeLines = (lane, incidents, note = () => null) => incidentsOf(lane, incidents).map((one) => el("p", {}, el("strong", {}, "Cause: "),
-  el("a", { href: incidentAddress(one, lane), "data-key": `why-${one.incident_id}` }, titleOf(one)), ` since ${stamp(one.began_at)}. ${adviceOf(one)} `, note(one)));
+export const causeLines = (lane, incidents, note = () => null) => incidentsOf(lane, incidents).map((incident) => el("p", {}, el("strong", {}, "Cause: "),
+  el("a", { href: incidentAddress(incident, lane), "data-key": `why-${incident.incident_id}` }, titleOf(incident)), ` since ${stamp(incident.began_at)}. ${adviceOf(incident)} `, note(incident)));
 
 /** What the due retries of a plan run into: what to do before they are retried, if an incident makes them fail; else null. */
 export function retryWarning({ plan: { lane, retry_decisions: decisions }, pending }, incident) {
-  const failing = new Set(incident.pairs.filter((one) => one.lane === lane).map((one) => one.subject));
-  const held = new Set(pending.map((one) => `${one.subject} ${one.provider}`));
-  const due = decisions.filter((one) => one.action === "retry" && one.provider === incident.provider && failing.has(subjectOf(lane, one)));
+  const failing = new Set(incident.pairs.filter((pair) => pair.lane === lane).map((pair) => pair.subject));
+  const pendingKeys = new Set(pending.map((pair) => `${pair.subject} ${pair.provider}`));
+  const due = decisions.filter((decision) => decision.action === "retry" && decision.provider === incident.provider && failing.has(subjectOf(lane, decision)));
   if (!due.length || !isFixedFirst(incident)) return null;
-  const waiting = due.filter((one) => held.has(`${subjectOf(lane, one)} ${one.provider}`)).length;
+  const waiting = due.filter((decision) => pendingKeys.has(`${subjectOf(lane, decision)} ${decision.provider}`)).length;
   const parts = [[due.length - waiting, "ready"], [waiting, "held"]].filter(([count]) => count).map(([count, state]) => `${count.toLocaleString("en")} ${state}`);
   return el("strong", {}, `${parts.join(" and ")} ${due.length === 1 ? "retry" : "retries"} would fail. ${firstOf(incident)}`);
 }
 
 /** What acknowledging deliveries of an incident does, and what it does not. */
 export function effectOf(incident, gaps) {
-  const decided = decidedWords(gaps);
-  const text = `${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement${decided && ` (${decided})`}. That lets the worker retry ${gaps.length === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
+  const decisionText = decidedWords(gaps);
+  const text = `${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement${decisionText && ` (${decisionText})`}. That lets the worker retry ${gaps.length === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
   return [text, firstOf(incident)].filter(Boolean).join(" ");
 }
 
@@ -58,14 +58,14 @@ export const incidentAddress = (incident, lane) => hash("incident", { id: incide
 const MOST_SUBJECTS = 100;
 
 /** A link to the records of the subjects of some pairs; says so where it leaves some out. */
-export function recordsLink(pairs, narrowed, attributes) {
-  const subjects = [...new Set(pairs.map((one) => one.subject))];
-  return el("a", { href: hash("evidence", { ...narrowed, subject: subjects.slice(0, MOST_SUBJECTS) }), ...attributes }, "Open its evidence",
+export function recordsLink(pairs, filters, attributes) {
+  const subjects = [...new Set(pairs.map((pair) => pair.subject))];
+  return el("a", { href: hash("evidence", { ...filters, subject: subjects.slice(0, MOST_SUBJECTS) }), ...attributes }, "Open its evidence",
     subjects.length > MOST_SUBJECTS && ` (the first ${MOST_SUBJECTS} of ${subjects.length.toLocaleString("en")} subjects)`);
 }
 
 /** The open incidents that a lane's deliveries fail by. */
-export const incidentsOf = (lane, incidents) => incidents.filter((one) => one.pairs.some((pair) => pair.lane === lane));
+export const incidentsOf = (lane, incidents) => incidents.filter((incident) => incident.pairs.some((pair) => pair.lane === lane));
 
 /** The records that an incident is based on: what its provider said of its deliveries since it began. */
 export const incidentRecords = (incident, key) => recordsLink(incident.pairs, { provider: incident.provider, since: incident.began_at }, { class: "button", "data-key": key });
@@ -82,7 +82,7 @@ const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
 
 /** What a lane still needs an acknowledgement of, by the open item of the closure that it counts as. */
 export function unsettledOf({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts }) {
-  const pair = (item) => (one) => ({ item, lane, subject: subjectOf(lane, one), provider: one.provider, state: one.acknowledgement_state });
+  const pair = (item) => (record) => ({ item, lane, subject: subjectOf(lane, record), provider: record.provider, state: record.acknowledgement_state });
   return [...gaps.map(pair("acknowledgement_gap")), ...alerts.map(pair(`${lane}_acknowledgement_outstanding`))];
 }
 
@@ -101,4 +101,4 @@ export function causeCard({ level, count, unit, title, href, since, details, nex
     el("p", { class: "acts" }, acts));
 }
 
-export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${listed(incident.lanes.map((one) => words(one).toLowerCase()))}.`;
+export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${listed(incident.lanes.map((lane) => words(lane).toLowerCase()))}.`;

@@ -21,21 +21,21 @@ export async function render(params, context, root) {
     root.prepend(resultsOf(results, unit));
     return root.querySelector("#result").focus();
   };
-  const acts = (item) => {
-    const own = pairs.filter((one) => one.item === item);
+  const acknowledgeItem = (item) => {
+    const itemPairs = pairs.filter((pair) => pair.item === item);
     const unit = item === GAP ? undefined : ALERTS;
-    return acknowledgeAllButton({ pairs: own, of: title(item), key: `all-${item}`, context, unit, look: null, done: (results) => again(results, unit) });
+    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, done: (results) => again(results, unit) });
   };
   const isKnown = report.evidence_record_count > 0;
   const isClosed = report.closure_state === "closed";
   return [tabs("recoveries", "closure"),
     el("section", { class: `verdict ${isKnown && report.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "Nothing is left open" : `${plural(report.open_items.reduce((sum, one) => sum + one.count, 0), "item is", "items are")} open`),
+      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "Nothing is left open" : `${plural(report.open_items.reduce((sum, item) => sum + item.count, 0), "item is", "items are")} open`),
       el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the rows below; a row goes when its count is 0."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
-    el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts, isKnown)),
+    el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), openItemsTable(report.open_items, pairs, acknowledgeItem, isKnown)),
     unsettled(pairs, context, again),
-    el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items))];
+    el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), cavraItemsList(report.cavra_open_items))];
 }
 
 const ACTS = {
@@ -44,55 +44,55 @@ const ACTS = {
   acknowledgement_outstanding: (lane) => ["Acknowledge each for the connector that it went to.", ["Open the alert plans", `#/evidence${query({ lane, record_type: "alert_plan" })}`]],
 };
 
-const laneOf = (item) => LANES.find((one) => item.startsWith(`${one}_`));
+const laneOf = (item) => LANES.find((lane) => item.startsWith(`${lane}_`));
 
 /** Where an item is open, and what it is. */
 function title(item) {
-  const what = Object.keys(ITEMS).find((one) => item.endsWith(one));
+  const what = Object.keys(ITEMS).find((suffix) => item.endsWith(suffix));
   return what ? words([words(item.slice(0, -what.length - 1)), ITEMS[what]].filter(Boolean).join(": ")) : words(item);
 }
 
 /** What an item is about and what to do: text, and where. */
 function advice(item, pairs) {
   if (item === "open_recovery") return ["Record what became of each recovery.", ["Recoveries", "#/recoveries"]];
-  if (item === GAP) return ["Acknowledge each failing delivery, so that it may be retried.", ["Retry plan", `#/plan${query({ lane: pairs.find((one) => one.item === item)?.lane })}`]];
+  if (item === GAP) return ["Acknowledge each failing delivery, so that it may be retried.", ["Retry plan", `#/plan${query({ lane: pairs.find((pair) => pair.item === item)?.lane })}`]];
   const lane = laneOf(item);
-  const name = Object.keys(ACTS).find((one) => item.endsWith(one));
+  const name = Object.keys(ACTS).find((suffix) => item.endsWith(suffix));
   return name ? ACTS[name](lane) : ["Look at its records.", ["Evidence", "#/evidence"]];
 }
 
-function ours(items, pairs, acts, isKnown) {
+function openItemsTable(items, pairs, acknowledgeItem, isKnown) {
   return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: isKnown ? "none. Nothing has to be done." : "none is known.", columns: [
-    { name: "item", title: "Item", value: (one) => title(one.item) },
-    { name: "count", title: "Count", value: (one) => one.count, number: true },
-    { name: "next", title: "Next", cell: (one) => {
-      const [text, link] = advice(one.item, pairs);
-      const decided = decidedWords(pairs.filter((own) => own.item === one.item));
-      return [text, decided && ` Decided, still open: ${decided}.`, " ", link && el("a", { href: link[1], "data-key": `next-${one.item}` }, link[0]), el("p", { class: "acts" }, acts(one.item))];
+    { name: "item", title: "Item", value: (item) => title(item.item) },
+    { name: "count", title: "Count", value: (item) => item.count, number: true },
+    { name: "next", title: "Next", cell: (item) => {
+      const [text, link] = advice(item.item, pairs);
+      const decisionText = decidedWords(pairs.filter((pair) => pair.item === item.item));
+      return [text, decisionText && ` Decided, still open: ${decisionText}.`, " ", link && el("a", { href: link[1], "data-key": `next-${item.item}` }, link[0]), el("p", { class: "acts" }, acknowledgeItem(item.item))];
     } },
   ] });
 }
 
 /** What a person can acknowledge here one by one, health alerts and failing deliveries: first what no one has answered. */
 function unsettled(pairs, context, again) {
-  const [open, decided] = splitByAnswer(pairs);
+  const [openPairs, decidedPairs] = splitByAnswer(pairs);
   return pairs.length > 0 && el("div", { id: "unsettled", tabindex: "-1" },
-    open.length > 0 && answers("To acknowledge", open, context, again),
-    decided.length > 0 && answers(`Decided, still open: ${decidedWords(pairs)}`, decided, context, again));
+    openPairs.length > 0 && answers("To acknowledge", openPairs, context, again),
+    decidedPairs.length > 0 && answers(`Decided, still open: ${decidedWords(pairs)}`, decidedPairs, context, again));
 }
 
 function answers(caption, pairs, context, again) {
   return [el("h2", {}, caption),
     table({ key: `unsettled-${caption}`, caption, isTitled: false, rows: pairs, columns: [
-      { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `of-${one.lane}-${one.subject}-${one.provider}` }, one.subject) },
-      { name: "what", title: "What", value: (one) => (one.item === GAP ? "Failing delivery" : "Health alert"), cell: (one) => [one.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(one.lane))] },
-      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
-      { name: "state", title: "Acknowledgement", value: (one) => words(one.state) || "none" },
-      { name: "act", title: "Action", cell: (one) => acknowledgeButton({ ...one, key: `ack-${one.lane}-${one.subject}-${one.provider}`, context, done: again }) },
+      { name: "subject", title: "Subject", value: (pair) => pair.subject, cell: (pair) => el("a", { href: hash("delivery", { lane: pair.lane, subject: pair.subject, provider: pair.provider }), "data-key": `of-${pair.lane}-${pair.subject}-${pair.provider}` }, pair.subject) },
+      { name: "what", title: "What", value: (pair) => (pair.item === GAP ? "Failing delivery" : "Health alert"), cell: (pair) => [pair.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(pair.lane))] },
+      { name: "provider", title: "Provider", value: (pair) => providerName(pair.provider) },
+      { name: "state", title: "Acknowledgement", value: (pair) => words(pair.state) || "none" },
+      { name: "act", title: "Action", cell: (pair) => acknowledgeButton({ ...pair, key: `ack-${pair.lane}-${pair.subject}-${pair.provider}`, context, done: again }) },
     ] })];
 }
 
-function theirs(names) {
+function cavraItemsList(names) {
   return [el("p", { class: "soft" }, "The items of CAVRA's own dashboard over all records. CAVRA keeps for ever what failed once, so this list may be longer than ours; only ours decides."),
     names.length ? el("ul", {}, names.map((name) => el("li", {}, words(name)))) : el("p", {}, "CAVRA lists nothing.")];
 }

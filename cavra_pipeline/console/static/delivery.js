@@ -31,49 +31,49 @@ export async function render(params, context, root) {
   const at = { as_of: asOf() };
   if (!params.subject || !params.provider) return nothing("No delivery is named.", "Open one from a plan, a gap or an incident.");
   const { explanations } = await ask("/explain", { ...at, subject: params.subject, provider: params.provider, lane: params.lane });
-  const found = explanations[0];
-  const isFailing = !["settled", "not_failing"].includes(found.state);
+  const explanation = explanations[0];
+  const isFailing = !["settled", "not_failing"].includes(explanation.state);
   const [{ incidents }, forecast] = await Promise.all([
-    found.provider_incident_id ? ask("/incidents", { ...at, provider: found.provider, open: true }) : { incidents: [] },
-    isFailing ? ask(`/lanes/${found.lane}/forecast`, at) : { pairs: [] },
+    explanation.provider_incident_id ? ask("/incidents", { ...at, provider: explanation.provider, open: true }) : { incidents: [] },
+    isFailing ? ask(`/lanes/${explanation.lane}/forecast`, at) : { pairs: [] },
   ]);
-  const incident = incidents.find((one) => one.incident_id === found.provider_incident_id);
-  const pair = forecast.pairs.find((one) => subjectOf(found.lane, one) === found.subject && one.provider === found.provider);
+  const incident = incidents.find((candidate) => candidate.incident_id === explanation.provider_incident_id);
+  const pair = forecast.pairs.find((candidate) => subjectOf(explanation.lane, candidate) === explanation.subject && candidate.provider === explanation.provider);
   const again = async () => swap(root, await render(params, context, root));
-  const needs = found.released_by.map((one) => one.needs);
+  const needs = explanation.released_by.map((need) => need.needs);
   return [
-    el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: found.lane, run: 1 }) }, words(found.lane)), ` › ${found.subject} › ${providerName(found.provider)}`),
-    el("section", { class: `verdict ${LEVELS[found.state]}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, headline(found)),
-      why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),
-      found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
+    el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: explanation.lane, run: 1 }) }, words(explanation.lane)), ` › ${explanation.subject} › ${providerName(explanation.provider)}`),
+    el("section", { class: `verdict ${LEVELS[explanation.state]}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, headline(explanation)),
+      why(explanation) && el("p", {}, el("strong", {}, "Why: "), why(explanation)),
+      explanation.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), explanation.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
       incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also stops ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
       incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), adviceOf(incident)),
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
-        needs.includes("acknowledgement") && acknowledgeButton({ ...found, key: "acknowledge", look: found.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: again }),
-        el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
-        el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
-    facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], [found.state === "retry" ? "Due since" : "Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
-      ...[["Acknowledgement", found.acknowledgement_state], ["Approval", found.approval_state]].filter(([name, state]) => state || GATES[found.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
-    picture(found), outlook(found, pair, forecast, liveNote(found.lane, context)), story(found)];
+        needs.includes("acknowledgement") && acknowledgeButton({ ...explanation, key: "acknowledge", buttonClass: explanation.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: again }),
+        el("a", { class: "button", href: hash("evidence", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "records" }, "Open its evidence"),
+        el("a", { class: "button", href: hash("plan", { lane: explanation.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
+    facts([["Failures", explanation.retry_count], ["Failing since", explanation.failing_since ? stamp(explanation.failing_since) : "–"], [explanation.state === "retry" ? "Due since" : "Next retry", explanation.next_retry_at ? stamp(explanation.next_retry_at) : "–"],
+      ...[["Acknowledgement", explanation.acknowledgement_state], ["Approval", explanation.approval_state]].filter(([name, state]) => state || GATES[explanation.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
+    picture(explanation), outlook(explanation, pair, forecast, liveNote(explanation.lane, context)), story(explanation)];
 }
 
-function headline(found) {
-  if (found.state === "suppress") return `Exhausted after ${plural(found.retry_count, "failure")}`;
-  if (found.state === "wait") return `Waiting for its retry at ${stamp(found.next_retry_at)}`;
-  if (found.state === "retry") return found.released_by.map(({ needs }) => (needs === "acknowledgement" && found.acknowledgement_state ? `Held: ${words(found.acknowledgement_state).toLowerCase()} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
-  return found.state === "settled" ? "Delivered" : "Not failing";
+function headline(explanation) {
+  if (explanation.state === "suppress") return `Exhausted after ${plural(explanation.retry_count, "failure")}`;
+  if (explanation.state === "wait") return `Waiting for its retry at ${stamp(explanation.next_retry_at)}`;
+  if (explanation.state === "retry") return explanation.released_by.map(({ needs }) => (needs === "acknowledgement" && explanation.acknowledgement_state ? `Held: ${words(explanation.acknowledgement_state).toLowerCase()} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
+  return explanation.state === "settled" ? "Delivered" : "Not failing";
 }
 
 /** Why something is not retried: the state that a person gave, where one did. */
-const notTried = (found, name) => (name === "acknowledgement" && found.acknowledgement_state ? `it was ${words(found.acknowledgement_state).toLowerCase()}` : NEVER[name]);
+const notTried = (explanation, name) => (name === "acknowledgement" && explanation.acknowledgement_state ? `it was ${words(explanation.acknowledgement_state).toLowerCase()}` : NEVER[name]);
 
-function why(found) {
-  if (found.state === "settled") return `it arrived at ${stamp(found.settled_at)}.`;
-  const held = found.state === "retry" && found.released_by.map((one) => notTried(found, one.needs)).find(Boolean);
-  if (held && found.acknowledgement_state && found.released_by.some((one) => one.needs === "acknowledgement")) return "this state releases no retry; its delay has passed.";
-  return held ? `${held}; its delay has passed.` : found.reason && `${REASONS[found.reason] ?? words(found.reason).toLowerCase()}.`;
+function why(explanation) {
+  if (explanation.state === "settled") return `it arrived at ${stamp(explanation.settled_at)}.`;
+  const obstacle = explanation.state === "retry" && explanation.released_by.map((need) => notTried(explanation, need.needs)).find(Boolean);
+  if (obstacle && explanation.acknowledgement_state && explanation.released_by.some((need) => need.needs === "acknowledgement")) return "this state releases no retry; its delay has passed.";
+  return obstacle ? `${obstacle}; its delay has passed.` : explanation.reason && `${REASONS[explanation.reason] ?? words(explanation.reason).toLowerCase()}.`;
 }
 
 function release({ needs, at, detail }) {
@@ -83,61 +83,61 @@ function release({ needs, at, detail }) {
 const parse = (text) => Date.parse(text);
 
 /** Attempts as numbered points, acknowledgements and approvals below them, plans and runs that passed, and the incident behind. */
-function picture(found) {
-  const own = found.lines.filter((one) => one.what !== "provider_incident");
-  if (!own.length) return null;
+function picture(explanation) {
+  const deliveryLines = explanation.lines.filter((line) => line.what !== "provider_incident");
+  if (!deliveryLines.length) return null;
   const until = now();
-  const from = Math.min(...own.map((one) => parse(one.at)));
-  const to = Math.max(until, found.next_retry_at ? parse(found.next_retry_at) : 0);
-  const tries = attempts(own);
-  const spans = (what, kind) => found.lines.filter((one) => one.what === what).map((one) => ({ from: parse(one.at), to: one.until ? parse(one.until) : until, kind, text: `${words(what)}, ${stamp(one.at)}: ${words(one.outcome)}${one.reason ? `, ${reasonOf(one, found)}` : ""}` }));
-  const said = own.filter((one) => ["acknowledgement", "approval"].includes(one.what));
+  const from = Math.min(...deliveryLines.map((line) => parse(line.at)));
+  const to = Math.max(until, explanation.next_retry_at ? parse(explanation.next_retry_at) : 0);
+  const attemptLines = attempts(deliveryLines);
+  const spans = (what, kind) => explanation.lines.filter((line) => line.what === what).map((line) => ({ from: parse(line.at), to: line.until ? parse(line.until) : until, kind, text: `${words(what)}, ${stamp(line.at)}: ${words(line.outcome)}${line.reason ? `, ${reasonOf(line, explanation)}` : ""}` }));
+  const decisionLines = deliveryLines.filter((line) => ["acknowledgement", "approval"].includes(line.what));
   const rows = [
-    { title: "Attempts", spans: found.state === "wait" ? [{ from: parse(tries.at(-1).at), to: parse(found.next_retry_at), kind: "pause", text: `Delay until ${stamp(found.next_retry_at)}` }] : [],
-      marks: tries.map((one, at) => ({ at: parse(one.at), kind: one.outcome === "failed" ? "bad" : one.outcome === "delivered" ? "good" : "unknown", label: `${at + 1}${one.status_code ? ` · ${one.status_code}` : ""}`,
-        text: `Attempt ${at + 1}, ${stamp(one.at)}: ${words(one.outcome)}${one.status_code ? ` with ${one.status_code}` : ""}` })) },
-    said.length > 0 && { title: "Acknowledgements", marks: said.map((one) => ({ at: parse(one.at), kind: "calm", label: words(one.outcome), text: `${words(one.outcome)} by ${one.by ?? "nobody"}, ${stamp(one.at)}` })) },
+    { title: "Attempts", spans: explanation.state === "wait" ? [{ from: parse(attemptLines.at(-1).at), to: parse(explanation.next_retry_at), kind: "pause", text: `Delay until ${stamp(explanation.next_retry_at)}` }] : [],
+      marks: attemptLines.map((attempt, at) => ({ at: parse(attempt.at), kind: attempt.outcome === "failed" ? "bad" : attempt.outcome === "delivered" ? "good" : "unknown", label: `${at + 1}${attempt.status_code ? ` · ${attempt.status_code}` : ""}`,
+        text: `Attempt ${at + 1}, ${stamp(attempt.at)}: ${words(attempt.outcome)}${attempt.status_code ? ` with ${attempt.status_code}` : ""}` })) },
+    decisionLines.length > 0 && { title: "Acknowledgements", marks: decisionLines.map((decision) => ({ at: parse(decision.at), kind: "calm", label: words(decision.outcome), text: `${words(decision.outcome)} by ${decision.by ?? "nobody"}, ${stamp(decision.at)}` })) },
     { title: "Plans and runs", spans: [...spans("retry_plan", "track"), ...spans("worker_run", "unknown")] },
     spans("provider_incident", "late").length > 0 && { title: "Incident", spans: spans("provider_incident", "late") },
   ].filter(Boolean);
-  const events = [...tries, ...said].map((one) => parse(one.at));
-  const busy = Math.max(...events, found.next_retry_at ? parse(found.next_retry_at) : 0);
-  const failed = tries.filter((one) => one.outcome === "failed").length;
-  return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(tries.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, busy + (busy - from) * 0.15 + 600000) });
+  const events = [...attemptLines, ...decisionLines].map((line) => parse(line.at));
+  const busy = Math.max(...events, explanation.next_retry_at ? parse(explanation.next_retry_at) : 0);
+  const failed = attemptLines.filter((attempt) => attempt.outcome === "failed").length;
+  return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(attemptLines.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, busy + (busy - from) * 0.15 + 600000) });
 }
 
 /** A retry leaves two records, its execution and its delivery, which are one attempt: the execution names the delivery, or has its instant. */
 function attempts(lines) {
-  const sent = lines.filter((one) => one.what === "delivery");
-  const isSent = (one) => sent.some((other) => (one.retried_as ? other.record_id === one.retried_as : other.at === one.at));
-  return [...sent, ...lines.filter((one) => one.what === "execution" && !isSent(one))].sort((a, b) => parse(a.at) - parse(b.at));
+  const deliveries = lines.filter((line) => line.what === "delivery");
+  const isSent = (execution) => deliveries.some((delivery) => (execution.retried_as ? delivery.record_id === execution.retried_as : delivery.at === execution.at));
+  return [...deliveries, ...lines.filter((line) => line.what === "execution" && !isSent(line))].sort((a, b) => parse(a.at) - parse(b.at));
 }
 
-function outlook(found, pair, forecast, note) {
+function outlook(explanation, pair, forecast, note) {
   if (!pair) return null;
-  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(found, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
+  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(explanation, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
     : [`It ${note ? "would be" : "is"} tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
-  const alike = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
-  return [el("h2", {}, "If nothing changes"), el("p", {}, note && !pair.never_tried && `${note} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
+  const precedent = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
+  return [el("h2", {}, "If nothing changes"), el("p", {}, note && !pair.never_tried && `${note} `, parts.filter(Boolean).join(" ")), precedent && el("p", { class: "soft" }, precedent)];
 }
 
 /** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */
-const reasonOf = ({ reason }, found) => faultAt(found.provider, reason) ?? { ...NEVER, ...REASONS }[reason] ?? words(reason).toLowerCase();
+const reasonOf = ({ reason }, explanation) => faultAt(explanation.provider, reason) ?? { ...NEVER, ...REASONS }[reason] ?? words(reason).toLowerCase();
 
-function story(found) {
-  const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async ({ currentTarget: button }) => {
+function story(explanation) {
+  const open = (line) => line.record_id && el("button", { type: "button", "aria-label": `Open ${line.record_id}`, "data-key": `open-${line.record_id}`, onclick: async ({ currentTarget: button }) => {
     try {
-      const { records } = await ask("/evidence", { session_id: one.record_id });
-      showDocument(one.record_id, records[0]?.record ?? { record: "not in the evidence" });
+      const { records } = await ask("/evidence", { session_id: line.record_id });
+      showDocument(line.record_id, records[0]?.record ?? { record: "not in the evidence" });
     } catch (error) {
       button.after(problem(error));
     }
   } }, "Open");
-  return [el("h2", {}, "Everything that concerns it"), table({ key: "story", caption: "In order of time", isTitled: false, rows: found.lines, sorts: false, columns: [
-    { name: "at", title: "At", value: (one) => one.at, cell: (one) => [time(one.at), one.until && one.until !== one.at && el("small", {}, `for ${span(parse(one.until) - parse(one.at))}`)] },
-    { name: "what", title: "What", value: (one) => words(one.what) + (one.record_count > 1 ? ` (${plural(one.record_count, "record")})` : "") },
-    { name: "outcome", title: "Outcome", value: (one) => [words(one.reason === "retry_delay_not_elapsed" ? "waiting" : OUTCOMES[one.outcome] ?? one.outcome), one.status_code, one.by && `by ${one.by}`, one.external_ref].filter(Boolean).join(", ") },
-    { name: "reason", title: "Why", value: (one) => words(reasonOf(one, found)) },
-    { name: "record", title: "Record", cell: (one) => open(one) || (one.incident_id ? el("a", { href: hash("incident", { id: one.incident_id }) }, "Incident") : "–") },
+  return [el("h2", {}, "Everything that concerns it"), table({ key: "story", caption: "In order of time", isTitled: false, rows: explanation.lines, sorts: false, columns: [
+    { name: "at", title: "At", value: (line) => line.at, cell: (line) => [time(line.at), line.until && line.until !== line.at && el("small", {}, `for ${span(parse(line.until) - parse(line.at))}`)] },
+    { name: "what", title: "What", value: (line) => words(line.what) + (line.record_count > 1 ? ` (${plural(line.record_count, "record")})` : "") },
+    { name: "outcome", title: "Outcome", value: (line) => [words(line.reason === "retry_delay_not_elapsed" ? "waiting" : OUTCOMES[line.outcome] ?? line.outcome), line.status_code, line.by && `by ${line.by}`, line.external_ref].filter(Boolean).join(", ") },
+    { name: "reason", title: "Why", value: (line) => words(reasonOf(line, explanation)) },
+    { name: "record", title: "Record", cell: (line) => open(line) || (line.incident_id ? el("a", { href: hash("incident", { id: line.incident_id }) }, "Incident") : "–") },
   ] })];
 }

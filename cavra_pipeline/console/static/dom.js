@@ -27,8 +27,8 @@ function fill(node, attributes, children) {
     else if (name === "value") node.value = value;
     else node.setAttribute(name, value === true ? "" : visible(value));
   }
-  const shown = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
-  node.append(...shown.map((child) => (child instanceof Node ? child : visible(child))));
+  const nodes = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  node.append(...nodes.map((child) => (child instanceof Node ? child : visible(child))));
   return node;
 }
 
@@ -37,11 +37,11 @@ export const svg = (tag, attributes, ...children) => fill(document.createElement
 
 /** Puts new content in place; focus and opened details stay where they were, by `data-key`. */
 export function swap(root, ...nodes) {
-  const held = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  const open = new Set([...root.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key));
+  const focusedKey = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const open = new Set([...root.querySelectorAll("details[open][data-key]")].map((details) => details.dataset.key));
   root.replaceChildren(...nodes.flat(Infinity).filter(Boolean));
-  for (const one of root.querySelectorAll("details[data-key]")) if (open.has(one.dataset.key)) one.open = true;
-  if (held) [...root.querySelectorAll("[data-key]")].find((one) => one.dataset.key === held)?.focus({ preventScroll: true });
+  for (const details of root.querySelectorAll("details[data-key]")) if (open.has(details.dataset.key)) details.open = true;
+  if (focusedKey) [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === focusedKey)?.focus({ preventScroll: true });
 }
 
 /** Runs what takes seconds: the button is off and says what is done until it has ended. */
@@ -83,14 +83,14 @@ export const providerName = (name) => (Object.hasOwn(PROVIDERS, name) ? PROVIDER
 
 /** The subject of an alert or a silence as people read it: the service's text of it, its provider and its lane by name. */
 export function subjectWords({ subject_text: text }) {
-  const lane = LANES.find((one) => text === one || text.endsWith(` in ${one}`));
+  const lane = LANES.find((name) => text === name || text.endsWith(` in ${name}`));
   return text.replace(lane ?? "", words(lane).toLowerCase()).replace(/^\w+(?= in | since |$)/, providerName);
 }
 
 /** What a decision, a gap or a forecast of a lane is about; each lane has a field of its own for it. */
-export const subjectOf = (lane, one) => one[SUBJECTS[lane]];
+export const subjectOf = (lane, record) => record[SUBJECTS[lane]];
 
-export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+export const plural = (count, singular, many = `${singular}s`) => `${count.toLocaleString("en")} ${count === 1 ? singular : many}`;
 
 let skew = 0;
 let moment = null;
@@ -150,7 +150,7 @@ export function facts(rows) {
 }
 
 export function problem(error) {
-  const faults = (error.errors || []).map((one) => el("li", {}, `${one.where}: ${one.what}. ${one.remedy}.`));
+  const faults = (error.errors || []).map((fault) => el("li", {}, `${fault.where}: ${fault.what}. ${fault.remedy}.`));
   return el("div", { class: "notice", role: "alert" },
     el("p", {}, el("strong", {}, `${error.title || "It did not work"}.`), ` ${error.detail || error.message || ""}`),
     faults.length > 0 && el("ul", {}, faults));
@@ -181,7 +181,7 @@ export function save(name, type, text) {
 }
 
 /** Closes what is open: a dialog belongs to the view it was opened on. */
-export const closeDialogs = () => { for (const one of document.querySelectorAll("dialog[open]")) one.close(); };
+export const closeDialogs = () => { for (const box of document.querySelectorAll("dialog[open]")) box.close(); };
 
 /** A button that closes the dialog it is in. */
 const closer = (text) => el("button", { type: "button", onclick: ({ currentTarget }) => currentTarget.closest("dialog").close() }, text);

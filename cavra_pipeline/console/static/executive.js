@@ -22,42 +22,42 @@ export async function render(params, { status }) {
       swap(trouble, problem(error));
     }
   };
-  const [counted, days] = [report.recoveries, plural(report.window_days, "day")];
-  const shown = report.recommended_actions.filter((one) => one.number);
-  const own = shown.filter((one) => one.number > 1 && one.role === "executive");
-  const more = report.recommended_actions.filter((one) => !one.number);
+  const [recoveries, days] = [report.recoveries, plural(report.window_days, "day")];
+  const numberedActions = report.recommended_actions.filter((action) => action.number);
+  const executiveActions = numberedActions.filter((action) => action.number > 1 && action.role === "executive");
+  const more = report.recommended_actions.filter((action) => !action.number);
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
-      el("p", { class: "state" }, unbroken(report.headline)), missed(report), own.length > 0 && el("p", {}, el("strong", {}, "You decide: "), own.map((one) => `${one.action.replace(/\.$/, "")} (step ${one.number}). `)),
+      el("p", { class: "state" }, unbroken(report.headline)), missedNotifications(report), executiveActions.length > 0 && el("p", {}, el("strong", {}, "You decide: "), executiveActions.map((action) => `${action.action.replace(/\.$/, "")} (step ${action.number}). `)),
       el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leaks(status),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${days}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
-    facts([["Open recoveries", counted.open_count], ["Past the limit", counted.slo_breached_count], [`Opened in ${days}`, counted.opened_in_window_count], [`Closed in ${days}`, counted.closed_in_window_count],
-      ["Of the closed, within the limit", shareWithin(counted)], ["Notifications not arrived", report.broken_providers.reduce((sum, one) => sum + one.failing_notice_count, 0)]]),
+    facts([["Open recoveries", recoveries.open_count], ["Past the limit", recoveries.slo_breached_count], [`Opened in ${days}`, recoveries.opened_in_window_count], [`Closed in ${days}`, recoveries.closed_in_window_count],
+      ["Of the closed, within the limit", shareWithin(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]]),
     el("div", { class: "split" },
-      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(shown),
-        more.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${more.length} more`), actions(more, shown.length + 1))),
-      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, unbroken(one)))),
+      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(numberedActions),
+        more.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${more.length} more`), actions(more, numberedActions.length + 1))),
+      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((sentence) => el("li", {}, unbroken(sentence)))),
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
-          { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause), el("small", {}, "oldest failure ", time(one.failing_since))] },
-          { name: "open", title: "Open recoveries", value: (one) => one.open_recovery_count, number: true },
-          { name: "missing", title: "Notifications not arrived", value: (one) => one.failing_notice_count, number: true },
+          { name: "cause", title: "What is wrong", value: (provider) => provider.cause, cell: (provider) => [tag(provider.severity), el("div", {}, provider.cause), el("small", {}, "oldest failure ", time(provider.failing_since))] },
+          { name: "open", title: "Open recoveries", value: (provider) => provider.open_recovery_count, number: true },
+          { name: "missing", title: "Notifications not arrived", value: (provider) => provider.failing_notice_count, number: true },
         ] }))),
     table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
-      { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [providerName(one.provider), " ", el("small", {}, whole(one.playbook_id))] },
-      { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(...SLO[one.slo_state]) },
-      { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => whole(span(one.age_minutes * 60000)) },
-      { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
-      { name: "do", title: "Next step", value: (one) => one.recommended_action },
+      { name: "provider", title: "Provider", value: (recovery) => recovery.provider, cell: (recovery) => [providerName(recovery.provider), " ", el("small", {}, whole(recovery.playbook_id))] },
+      { name: "state", title: "State", value: (recovery) => recovery.slo_state, cell: (recovery) => tag(...SLO[recovery.slo_state]) },
+      { name: "age", title: "Open for", value: (recovery) => recovery.age_minutes, cell: (recovery) => whole(span(recovery.age_minutes * 60000)) },
+      { name: "due", title: "Due", value: (recovery) => recovery.slo_due_at, cell: (recovery) => time(recovery.slo_due_at) },
+      { name: "do", title: "Next step", value: (recovery) => recovery.recommended_action },
     ] }), foot];
 }
 
 /** At which providers how many notifications have not arrived, and since when, as the page says it. */
-function missed({ broken_providers: providers }) {
-  const parts = providers.filter((one) => one.failing_notice_count)
-    .map((one, at) => `${at ? one.failing_notice_count.toLocaleString("en") : `${plural(one.failing_notice_count, "notification")} sent`} to ${providerName(one.provider)} since ${stamp(one.failing_since).slice(0, 10)}`);
+function missedNotifications({ broken_providers: providers }) {
+  const parts = providers.filter((provider) => provider.failing_notice_count)
+    .map((provider, at) => `${at ? provider.failing_notice_count.toLocaleString("en") : `${plural(provider.failing_notice_count, "notification")} sent`} to ${providerName(provider.provider)} since ${stamp(provider.failing_since).slice(0, 10)}`);
   return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
 }
 
@@ -67,13 +67,13 @@ function leaks(status) {
   return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
 }
 
-function shareWithin(counted) {
-  const closed = counted.closed_in_window_count;
+function shareWithin(recoveries) {
+  const closed = recoveries.closed_in_window_count;
   if (!closed) return "–";
-  return closed < FEW ? `${closed - counted.closed_late_in_window_count} of ${closed}` : `${counted.closed_within_limit_percent} %`;
+  return closed < FEW ? `${closed - recoveries.closed_late_in_window_count} of ${closed}` : `${recoveries.closed_within_limit_percent} %`;
 }
 
 /** The steps that the page shows, in its words; the page leaves the others out. */
-const actions = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((one) => el("li", {},
-  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", one.urgency), ` ${words(one.role).replace(", ", " and ")}: `, el("strong", {}, one.action)), el("p", { class: "soft" }, one.because),
-  one.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, one.then.map((step) => el("li", {}, step)))])));
+const actions = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((action) => el("li", {},
+  el("p", {}, tag(action.urgency === "now" ? "critical" : "warning", action.urgency), ` ${words(action.role).replace(", ", " and ")}: `, el("strong", {}, action.action)), el("p", { class: "soft" }, action.because),
+  action.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, action.then.map((step) => el("li", {}, step)))])));

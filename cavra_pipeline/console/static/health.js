@@ -29,30 +29,30 @@ export async function render(params, context, root) {
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   let newest = 0;
   const run = async (isSaved = false) => {
-    if (!isPast() && lanes.every((one) => !one.evidence_record_count)) {
+    if (!isPast() && lanes.every((laneStatus) => !laneStatus.evidence_record_count)) {
       swap(result, nothing("No evidence has arrived yet.", "Nothing is evaluated until it has, so this is no all-clear. The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in."));
       return;
     }
-    const mine = ++newest;
-    const given = Object.fromEntries(new FormData(form));
-    const { lane, ...asked } = { ...given, as_of: asOf() };
-    history.replaceState(history.state, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
+    const runNumber = ++newest;
+    const values = Object.fromEntries(new FormData(form));
+    const { lane, ...parameters } = { ...values, as_of: asOf() };
+    history.replaceState(history.state, "", hash("health", { ...values, run: 1, as_of: params.as_of }));
     swap(result, loading(`the health of ${words(lane).toLowerCase()}`));
     try {
-      const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...asked, keep: isSaved });
+      const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...parameters, keep: isSaved });
       const saveButton = maySave && !isSaved && el("button", { type: "button", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
-      const nodes = await report(health, metadata, lanes.find((one) => one.lane === lane), context, again, saveButton);
-      if (mine !== newest) return;
+      const nodes = await report(health, metadata, lanes.find((laneStatus) => laneStatus.lane === lane), context, again, saveButton);
+      if (runNumber !== newest) return;
       swap(result, nodes);
       announce(`${words(lane)} is ${health.alert_level}`);
     } catch (error) {
-      if (mine === newest) swap(result, problem(error));
+      if (runNumber === newest) swap(result, problem(error));
     }
   };
   const again = async (results) => {
     if (!root.isConnected) return;
-    const fresh = await ask("/lanes", { as_of: asOf() });
-    lanes.splice(0, lanes.length, ...fresh.lanes);
+    const answer = await ask("/lanes", { as_of: asOf() });
+    lanes.splice(0, lanes.length, ...answer.lanes);
     await run();
     if (Array.isArray(results)) result.prepend(resultsOf(results));
   };
@@ -65,21 +65,21 @@ export async function render(params, context, root) {
 async function report(health, metadata, lane, context, again, saveButton) {
   const until = health.as_of;
   const since = new Date(Date.parse(until) - health.window_hours * 3600000).toISOString();
-  const asked = { lane: health.lane, since, until };
+  const range = { lane: health.lane, since, until };
   const [runs, executions, slots, { incidents }] = await Promise.all([
-    askAll("/evidence", "records", { ...asked, record_type: "worker_run" }, 2000),
-    askAll("/evidence", "records", { ...asked, record_type: "execution" }, 2000),
+    askAll("/evidence", "records", { ...range, record_type: "worker_run" }, 2000),
+    askAll("/evidence", "records", { ...range, record_type: "execution" }, 2000),
     askIfThere("/slots", { since, until }),
     ask("/incidents", { as_of: until, open: true }),
   ]);
-  const failed = executions.rows.filter((one) => one.status !== "delivered");
-  const own = (slots?.slots || []).filter((one) => one.schedule === SCHEDULES[health.lane]);
-  const based = Object.fromEntries(lane.alerts.map((one) => [one.category, one]));
-  const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }))
+  const failed = executions.rows.filter((execution) => execution.status !== "delivered");
+  const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
+  const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
+  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: health.recommended_actions[at] }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
-  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider, state: one.acknowledgement_state }));
+  const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
-  const warning = causes.filter((one) => gaps.some((gap) => gap.provider === one.provider)).map(firstOf).find(Boolean);
+  const warning = causes.filter((incident) => gaps.some((gap) => gap.provider === incident.provider)).map(firstOf).find(Boolean);
   const act = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: again });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
@@ -98,32 +98,32 @@ async function report(health, metadata, lane, context, again, saveButton) {
       // Seldom: shown where there is one.
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
     ]),
-    healthTimeline(health, runs.rows.map((one) => one.record), own),
+    healthTimeline(health, runs.rows.map((run) => run.record), laneSlots),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and retries of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
-    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, look: warning ? null : "main", warning })),
+    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, buttonClass: warning ? null : "main", warning })),
     gaps.length > 0 && el("p", { class: "soft" }, decidedWords(gaps) ? `${decidedWords(gaps)}: a person has decided, and the retry stays held. The others have no answer yet.` : "No one has answered these yet."),
-    table({ key: "gaps", isTitled: false, caption: "Failing deliveries without an acknowledgement that releases them, those without an answer first", rows: splitByAnswer(health.acknowledgement_gaps.map((one) => ({ ...one, state: one.acknowledgement_state }))).flat(), empty: "none", columns: [
-      { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
-      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
-      { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
-      { name: "state", title: "Acknowledgement", value: (one) => words(one.state), cell: (one) => (one.state ? tag("warning", words(one.state)) : "none") },
-      { name: "act", title: "Action", cell: (one) => act(subjectOf(health.lane, one), one.provider, `gap-${subjectOf(health.lane, one)}-${one.provider}`) },
+    table({ key: "gaps", isTitled: false, caption: "Failing deliveries without an acknowledgement that releases them, those without an answer first", rows: splitByAnswer(health.acknowledgement_gaps.map((gap) => ({ ...gap, state: gap.acknowledgement_state }))).flat(), empty: "none", columns: [
+      { name: "subject", title: "Subject", value: (gap) => subjectOf(health.lane, gap), cell: (gap) => deliveryLink(health.lane, subjectOf(health.lane, gap), gap.provider) },
+      { name: "provider", title: "Provider", value: (gap) => providerName(gap.provider) },
+      { name: "since", title: "Since", value: (gap) => gap.since, cell: (gap) => time(gap.since, true) },
+      { name: "state", title: "Acknowledgement", value: (gap) => words(gap.state), cell: (gap) => (gap.state ? tag("warning", words(gap.state)) : "none") },
+      { name: "act", title: "Action", cell: (gap) => act(subjectOf(health.lane, gap), gap.provider, `gap-${subjectOf(health.lane, gap)}-${gap.provider}`) },
     ] }),
     health.approval_gaps.length > 0 && [el("h2", {}, "Approval gaps"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, columns: [
-      { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
-      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
-      { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
-      { name: "state", title: "Approval", value: (one) => words(one.approval_state) || "none" },
+      { name: "subject", title: "Subject", value: (gap) => subjectOf(health.lane, gap), cell: (gap) => deliveryLink(health.lane, subjectOf(health.lane, gap), gap.provider) },
+      { name: "provider", title: "Provider", value: (gap) => providerName(gap.provider) },
+      { name: "since", title: "Since", value: (gap) => gap.since, cell: (gap) => time(gap.since, true) },
+      { name: "state", title: "Approval", value: (gap) => words(gap.approval_state) || "none" },
     ] })],
     el("h2", {}, "Failed or skipped retries"),
     table({ key: "failed", isTitled: false, caption: "Retries that failed or were skipped in the window", rows: failed, empty: "none", columns: [
-      { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
-      { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(health.lane, one.subject, one.record.provider) },
-      { name: "provider", title: "Provider", value: (one) => providerName(one.record.provider) },
-      { name: "status", title: "Status", value: (one) => one.status },
-      { name: "record", title: "Record", cell: (one) => [el("button", { type: "button", "aria-label": `Open the record of ${one.subject}, ${one.record.provider}`,
-        onclick: () => showDocument(`Retry ${one.record.session_id}`, one.record) }, "Open"), " ", act(one.subject, one.record.provider, `failed-${one.record.session_id}`)] },
+      { name: "at", title: "At", value: (execution) => execution.record.created_at, cell: (execution) => time(execution.record.created_at) },
+      { name: "subject", title: "Subject", value: (execution) => execution.subject, cell: (execution) => deliveryLink(health.lane, execution.subject, execution.record.provider) },
+      { name: "provider", title: "Provider", value: (execution) => providerName(execution.record.provider) },
+      { name: "status", title: "Status", value: (execution) => execution.status },
+      { name: "record", title: "Record", cell: (execution) => [el("button", { type: "button", "aria-label": `Open the record of ${execution.subject}, ${execution.record.provider}`,
+        onclick: () => showDocument(`Retry ${execution.record.session_id}`, execution.record) }, "Open"), " ", act(execution.subject, execution.record.provider, `failed-${execution.record.session_id}`)] },
     ] }),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),
@@ -135,6 +135,6 @@ async function report(health, metadata, lane, context, again, saveButton) {
 
 const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);
 
-const alertItems = (lane, alerts) => el("ul", { class: "alerts" }, alerts.map((one) => el("li", {},
-  el("p", {}, tag(one.severity), " ", one.message), el("p", {}, el("strong", {}, "Next: "), one.action, /acknowledgement_outstanding$/.test(one.category) && [" ", el("a", { href: hash("closure"), "data-key": `to-${one.category}` }, "Acknowledge them in the closure"), "."]),
-  el("p", {}, evidenceLink(lane, one, `evidence-${lane}-${one.category}`)))));
+const alertItems = (lane, alerts) => el("ul", { class: "alerts" }, alerts.map((alert) => el("li", {},
+  el("p", {}, tag(alert.severity), " ", alert.message), el("p", {}, el("strong", {}, "Next: "), alert.action, /acknowledgement_outstanding$/.test(alert.category) && [" ", el("a", { href: hash("closure"), "data-key": `to-${alert.category}` }, "Acknowledge them in the closure"), "."]),
+  el("p", {}, evidenceLink(lane, alert, `evidence-${lane}-${alert.category}`)))));

@@ -18,9 +18,9 @@ export async function render(params) {
     ask("/history", { lane, report: "retry_health", from: first, to: today(), documents: true, limit: 500 }),
     ask("/history", { lane, report: "retry_plan", from: first, to: today(), documents: true, limit: 500 }),
   ]);
-  const days = partitions.map((one) => one.day);
+  const days = partitions.map((partition) => partition.day);
   const series = (reports, names) => names.map(([field_, name]) => {
-    const at = new Map(reports.map((one) => [one.report_day, one.document[field_] ?? null]));
+    const at = new Map(reports.map((report) => [report.report_day, report.document[field_] ?? null]));
     return { name, values: days.map((day) => at.get(day) ?? null) };
   });
   const form = el("form", { "aria-label": "What is shown", onchange: (event) => { location.hash = hash("history", Object.fromEntries(new FormData(event.currentTarget))); } },
@@ -31,42 +31,42 @@ export async function render(params) {
     lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "unresolved retries"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
     lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "exhausted"], ["retryable_count", "ready or held"], ["waiting_count", "waiting"]])),
     lines("Every lane: evidence that came in", days, [
-      { name: "quarantined", values: partitions.map((one) => one.quarantine) },
-      { name: "records received", values: partitions.map((one) => one.received_count) },
+      { name: "quarantined", values: partitions.map((partition) => partition.quarantine) },
+      { name: "records received", values: partitions.map((partition) => partition.received_count) },
     ]),
-    kept([...health.reports, ...plans.reports].sort((a, b) => b.report_day.localeCompare(a.report_day))), counts(dashboard)];
+    savedReports([...health.reports, ...plans.reports].sort((a, b) => b.report_day.localeCompare(a.report_day))), counts(dashboard)];
 }
 
-function kept(reports) {
+function savedReports(reports) {
   return [el("h2", {}, "Saved reports"), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Saved reports" },
     table({ key: "kept", isTitled: false, caption: "One for each day", note: reports.length > 6 && "scroll for the older ones", rows: reports, empty: "none in these days", columns: [
-      { name: "day", title: "Day", value: (one) => one.report_day },
-      { name: "report", title: "Report", value: (one) => words(one.report) },
-      { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
-      { name: "as_of", title: "As of", value: (one) => one.as_of, cell: (one) => time(one.as_of) },
-      { name: "open", title: "Document", cell: (one) => el("button", { type: "button", "data-key": `open-${one.report_id}`, "aria-label": `Open ${words(one.report)} of ${one.report_day}`,
-        onclick: () => showDocument(`${words(one.report)} of ${one.report_day}`, one.document, proofFoot(one.document, `/history/${one.report_id}/bundle`)) }, "Open") },
+      { name: "day", title: "Day", value: (report) => report.report_day },
+      { name: "report", title: "Report", value: (report) => words(report.report) },
+      { name: "level", title: "Level", value: (report) => report.alert_level, cell: (report) => tag(report.alert_level) },
+      { name: "as_of", title: "As of", value: (report) => report.as_of, cell: (report) => time(report.as_of) },
+      { name: "open", title: "Document", cell: (report) => el("button", { type: "button", "data-key": `open-${report.report_id}`, "aria-label": `Open ${words(report.report)} of ${report.report_day}`,
+        onclick: () => showDocument(`${words(report.report)} of ${report.report_day}`, report.document, proofFoot(report.document, `/history/${report.report_id}/bundle`)) }, "Open") },
     ] }))];
 }
 
 function counts(dashboard) {
-  const lanes = Object.entries(dashboard.lanes).map(([lane, one]) => ({ lane, ...one }));
-  const providers = Object.entries(dashboard.deliveries_by_provider).map(([provider, one]) => ({ provider, ...one }));
-  const number = (name, title) => ({ name, title, value: (one) => one[name], number: true });
+  const lanes = Object.entries(dashboard.lanes).map(([lane, laneCounts]) => ({ lane, ...laneCounts }));
+  const providers = Object.entries(dashboard.deliveries_by_provider).map(([provider, providerCounts]) => ({ provider, ...providerCounts }));
+  const number = (name, title) => ({ name, title, value: (row) => row[name], number: true });
   return [el("h2", {}, "Dashboard"), el("p", { class: "soft" }, `Counts of all evidence up to ${stamp(dashboard.as_of)}.`),
     facts([["Health reports", dashboard.health_report_count], ["Health alerts", dashboard.health_alert_count],
       ["Dry worker runs", dashboard.dry_worker_run_count], ["Live worker runs", dashboard.live_worker_run_count], ["Open outages", dashboard.open_outage_count],
       ["Quarantined records", dashboard.quarantined_record_count], ["Findings", dashboard.redaction_finding_count]]),
     across("by-lane", "By lane", table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
-      { name: "lane", title: "Lane", value: (one) => words(one.lane) },
-      { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
+      { name: "lane", title: "Lane", value: (lane) => words(lane.lane) },
+      { name: "level", title: "Level", value: (lane) => lane.alert_level, cell: (lane) => tag(lane.alert_level) },
       number("evidence_record_count", "Records"), number("retry_plan_count", "Plans"), number("dry_worker_run_count", "Dry runs"), number("live_worker_run_count", "Live runs"),
       number("delivered_execution_count", "Retries delivered"), number("failed_execution_count", "Retries failed"), number("skipped_execution_count", "Retries skipped"),
-      number("open_outage_count", "Open outages"), { name: "person", title: "Gaps", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
+      number("open_outage_count", "Open outages"), { name: "person", title: "Gaps", value: (lane) => lane.open_acknowledgement_gap_count + lane.open_approval_gap_count, number: true },
     ] })),
     table({ key: "providers", caption: "Deliveries by provider", rows: providers, columns: [
-      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) }, number("failed", "Failed"), number("delivered", "Delivered"),
-      { name: "share", title: "Failure rate", value: (one) => one.failed / (one.failed + one.delivered || 1), number: true,
-        cell: (one) => `${((100 * one.failed) / (one.failed + one.delivered || 1)).toFixed(1)} %` },
+      { name: "provider", title: "Provider", value: (provider) => providerName(provider.provider) }, number("failed", "Failed"), number("delivered", "Delivered"),
+      { name: "share", title: "Failure rate", value: (provider) => provider.failed / (provider.failed + provider.delivered || 1), number: true,
+        cell: (provider) => `${((100 * provider.failed) / (provider.failed + provider.delivered || 1)).toFixed(1)} %` },
     ] })];
 }

@@ -10,19 +10,19 @@ export const isLive = true;
 
 export async function render() {
   const { incidents } = await ask("/incidents", { as_of: asOf() });
-  const open = incidents.filter((one) => !one.ended_at);
-  const rows = [...open, ...incidents.filter((one) => one.ended_at).reverse()];
+  const open = incidents.filter((incident) => !incident.ended_at);
+  const rows = [...open, ...incidents.filter((incident) => incident.ended_at).reverse()];
   if (!rows.length) return nothing("No provider incident is known.", "An incident is a provider whose deliveries fail one after another. A single failing delivery is in its lane's retry plan.");
   return [el("p", { class: "state" }, open.length ? `${plural(open.length, "incident is", "incidents are")} open` : "No incident is open"),
     table({ key: "incidents", caption: "Provider incidents", rows, columns: [
-      { name: "what", title: "Cause", value: titleOf, cell: (one) => el("a", { href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, titleOf(one)) },
-      { name: "state", title: "State", value: (one) => one.ended_at ?? "", cell: (one) => tag(one.ended_at ? "healthy" : "critical", one.ended_at ? "Ended" : "Open") },
-      { name: "began", title: "Began", value: (one) => one.began_at, cell: (one) => time(one.began_at) },
-      { name: "for", title: "For", value: (one) => length(one), cell: (one) => whole(span(length(one))) },
-      { name: "failures", title: "Failures", value: (one) => one.failure_count, number: true },
-      { name: "pairs", title: "Not delivered yet", value: (one) => one.pairs.length, number: true },
-      { name: "lanes", title: "Lanes", value: (one) => one.lanes.map(words).join(", ") },
+      { name: "what", title: "Cause", value: titleOf, cell: (incident) => el("a", { href: incidentAddress(incident), "data-key": `see-${incident.incident_id}` }, titleOf(incident)) },
+      { name: "state", title: "State", value: (incident) => incident.ended_at ?? "", cell: (incident) => tag(incident.ended_at ? "healthy" : "critical", incident.ended_at ? "Ended" : "Open") },
+      { name: "began", title: "Began", value: (incident) => incident.began_at, cell: (incident) => time(incident.began_at) },
+      { name: "for", title: "For", value: (incident) => length(incident), cell: (incident) => whole(span(length(incident))) },
+      { name: "failures", title: "Failures", value: (incident) => incident.failure_count, number: true },
+      { name: "pairs", title: "Not delivered yet", value: (incident) => incident.pairs.length, number: true },
+      { name: "lanes", title: "Lanes", value: (incident) => incident.lanes.map(words).join(", ") },
     ] })];
 }
 
-const length = (one) => (one.ended_at ? Date.parse(one.ended_at) : now()) - Date.parse(one.began_at);
+const length = (incident) => (incident.ended_at ? Date.parse(incident.ended_at) : now()) - Date.parse(incident.began_at);

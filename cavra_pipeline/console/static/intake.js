@@ -6,19 +6,19 @@ import { table } from "./table.js";
 
 export async function render(params, { status }) {
   const [quarantine, findings] = await Promise.all([pages("quarantine", [
-    { name: "day", title: "Day", value: (one) => one.drop_day },
-    { name: "reason", title: "Reason", value: (one) => words(one.reason) },
-    { name: "field", title: "Field", value: (one) => one.field },
-    { name: "file", title: "File", value: (one) => one.source_file },
-    { name: "line", title: "Line", value: (one) => one.line_number, number: true },
-    { name: "sha256", title: "SHA-256 of the line", value: (one) => one.sha256, cell: (one) => el("code", {}, one.sha256 ? `${one.sha256.slice(0, 16)}…` : "–") },
+    { name: "day", title: "Day", value: (line) => line.drop_day },
+    { name: "reason", title: "Reason", value: (line) => words(line.reason) },
+    { name: "field", title: "Field", value: (line) => line.field },
+    { name: "file", title: "File", value: (line) => line.source_file },
+    { name: "line", title: "Line", value: (line) => line.line_number, number: true },
+    { name: "sha256", title: "SHA-256 of the line", value: (line) => line.sha256, cell: (line) => el("code", {}, line.sha256 ? `${line.sha256.slice(0, 16)}…` : "–") },
   ]), pages("findings", [
-    { name: "day", title: "Day", value: (one) => one.drop_day },
-    { name: "rule", title: "Rule", value: (one) => one.rule },
-    { name: "path", title: "Field", value: (one) => one.path },
-    { name: "action", title: "Action", value: (one) => words(one.action) },
-    { name: "file", title: "File", value: (one) => one.source_file },
-    { name: "line", title: "Line", value: (one) => one.line_number, number: true },
+    { name: "day", title: "Day", value: (finding) => finding.drop_day },
+    { name: "rule", title: "Rule", value: (finding) => finding.rule },
+    { name: "path", title: "Field", value: (finding) => finding.path },
+    { name: "action", title: "Action", value: (finding) => words(finding.action) },
+    { name: "file", title: "File", value: (finding) => finding.source_file },
+    { name: "line", title: "Line", value: (finding) => finding.line_number, number: true },
   ])]);
   return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ["Possible credentials to rotate", status?.evidence.open_leak_count ?? 0]]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,

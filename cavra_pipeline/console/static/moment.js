@@ -2,11 +2,11 @@
 
 import { announce, clock, el, now, setMoment, stamp } from "./dom.js";
 
-let held = null;
+let instant = null;
 
 /** The instant for the API, or undefined for now. */
-export const asOf = () => (held ? `${held}Z` : undefined);
-export const isPast = () => held !== null;
+export const asOf = () => (instant ? `${instant}Z` : undefined);
+export const isPast = () => instant !== null;
 /** The UTC day that the page is for. */
 export const today = () => daysAgo(0);
 export const daysAgo = (count) => new Date(now() - count * 86400000).toISOString().slice(0, 10);
@@ -25,16 +25,16 @@ export function parsedMoment(text) {
 }
 
 /** Takes over the instant of an address; returns the parameters with the instant that holds. */
-export function followAddress({ as_of: given, ...params }) {
-  const at = given === undefined ? undefined : parsedMoment([given].flat()[0]);
-  if (at !== undefined) hold(at);
-  return held ? { ...params, as_of: held } : params;
+export function followAddress({ as_of: addressInstant, ...params }) {
+  const at = addressInstant === undefined ? undefined : parsedMoment([addressInstant].flat()[0]);
+  if (at !== undefined) setInstant(at);
+  return instant ? { ...params, as_of: instant } : params;
 }
 
-export const goToNow = () => hold(null);
+export const goToNow = () => setInstant(null);
 
-function hold(text) {
-  held = text;
+function setInstant(text) {
+  instant = text;
   setMoment(text ? Date.parse(`${text}Z`) : null);
 }
 
@@ -42,7 +42,7 @@ function hold(text) {
 export function momentControl(form, go) {
   const input = el("input", { id: "as-of", name: "as_of", type: "datetime-local", step: 1, "aria-label": "As of (UTC)" });
   const choose = (text) => {
-    hold(text);
+    setInstant(text);
     announce(text ? `As of ${stamp(`${text}Z`)}` : "As of now");
     go();
   };
@@ -57,10 +57,10 @@ export function momentControl(form, go) {
     choose(input.value ? parsedMoment(input.value) : null);
   });
   return () => {
-    input.value = held ?? "";
-    live.setAttribute("aria-pressed", String(held === null));
+    input.value = instant ?? "";
+    live.setAttribute("aria-pressed", String(instant === null));
     const past = document.getElementById("past");
-    past.hidden = held === null;
-    past.textContent = held ? `You see ${stamp(asOf())}. Alerts, silences and sources are those of now; nothing can be changed here.` : "";
+    past.hidden = instant === null;
+    past.textContent = instant ? `You see ${stamp(asOf())}. Alerts, silences and sources are those of now; nothing can be changed here.` : "";
   };
 }

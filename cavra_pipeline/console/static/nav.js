@@ -36,5 +36,5 @@ const TABS = {
 };
 
 /** The tabs of a group of views, as links: each has an address of its own. */
-export const tabs = (group, shown, suffix = "") => el("nav", { class: "tabs", "aria-label": "Parts of this view" }, el("ul", {},
-  TABS[group].map(([name, title]) => el("li", {}, el("a", { href: `#/${name}${suffix}`, "data-key": `tab-${name}`, "aria-current": name === shown && "page" }, title)))));
+export const tabs = (group, current, suffix = "") => el("nav", { class: "tabs", "aria-label": "Parts of this view" }, el("ul", {},
+  TABS[group].map(([name, title]) => el("li", {}, el("a", { href: `#/${name}${suffix}`, "data-key": `tab-${name}`, "aria-current": name === current && "page" }, title)))));

@@ -59,24 +59,24 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
   const step = isNarrow ? 46 : 34;
   const x = kneeScale(from, knee, to, left, width);
   const height = rows.length * step + 28;
-  const drawn = rows.map((row, at) => {
+  const rowGroups = rows.map((row, at) => {
     const top = 8 + at * step + (isNarrow ? 16 : 0);
     return svg("g", {},
       svg("text", { x: 0, y: isNarrow ? top - 3 : top + 15 }, row.title),
       svg("rect", { class: "track", x: left, y: top + 2, width: width - left - 10, height: 18, rx: 4 }),
-      (row.spans || []).map((one) => svg("rect", { class: one.kind, x: x(one.from), y: top + 2, height: 18, rx: 3, width: Math.max(2, x(one.to) - x(one.from)) }, hint(one.text))),
-      (row.points || []).map((one) => svg("rect", { class: one.kind, x: x(one.at) - 1, y: top + 2, width: 2, height: 18 }, hint(one.text))),
-      (row.marks || []).map((one, place, all) => {
-        const room = (all[place + 1] ? x(all[place + 1].at) - 7 : width) - x(one.at) - 11;
-        return svg("g", {}, svg("circle", { class: one.kind, cx: x(one.at), cy: top + 11, r: 7 }, hint(one.text)),
-          room >= 7 * one.label.length && svg("text", { class: "tick strong", x: x(one.at) + 11, y: top + 15 }, one.label));
+      (row.spans || []).map((interval) => svg("rect", { class: interval.kind, x: x(interval.from), y: top + 2, height: 18, rx: 3, width: Math.max(2, x(interval.to) - x(interval.from)) }, hint(interval.text))),
+      (row.points || []).map((point) => svg("rect", { class: point.kind, x: x(point.at) - 1, y: top + 2, width: 2, height: 18 }, hint(point.text))),
+      (row.marks || []).map((mark, place, marks) => {
+        const room = (marks[place + 1] ? x(marks[place + 1].at) - 7 : width) - x(mark.at) - 11;
+        return svg("g", {}, svg("circle", { class: mark.kind, cx: x(mark.at), cy: top + 11, r: 7 }, hint(mark.text)),
+          room >= 7 * mark.label.length && svg("text", { class: "tick strong", x: x(mark.at) + 11, y: top + 15 }, mark.label));
       }));
   });
   const last = now < to ? [...edge(x(now), height, "now"), ...edge(x(to), height, "due")] : edge(x(to), height, "now");
   const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
   const turn = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
     !isNarrow && svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, "shortened")];
-  return figure(title, summary, width, height, [axis, drawn, turn || [], last], ...below);
+  return figure(title, summary, width, height, [axis, rowGroups, turn || [], last], ...below);
 }
 
 /** How a lane's failing deliveries divide: parts [[kind, count]], to the scale of the lane that has most. */
@@ -103,26 +103,26 @@ export const keyOf = (title, kinds) => el("ul", { class: "legend", "aria-label":
 export const VERDICTS = [["good", "on time"], ["late", "late or early"], ["bad", "missed"], ["unknown", "unknown"]];
 
 /** A scheduled run as a point of a time line. */
-export const slotPoint = (one) => ({ at: parse(one.expected_at), kind: KINDS[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` });
+export const slotPoint = (slot) => ({ at: parse(slot.expected_at), kind: KINDS[slot.verdict] || "unknown", text: `${stamp(slot.expected_at)}: ${words(slot.verdict)}` });
 
 /** Outages, worker runs, scheduled runs and gaps of a lane up to an instant. */
 export function healthTimeline(health, runs, slots) {
   const to = parse(health.as_of);
   const from = to - health.window_hours * 3600000;
-  const gaps = health.acknowledgement_gaps.filter((one) => one.since);
+  const gaps = health.acknowledgement_gaps.filter((gap) => gap.since);
   const rows = [
-    { title: "Worker runs", points: runs.filter((one) => parse(one.created_at) >= from).map((one) => ({ at: parse(one.created_at), kind: "good", text: stamp(one.created_at) })) },
-    { title: "Outages", spans: health.outages.map((one) => {
-      const [began, ended] = [one.started_at ? parse(one.started_at) : from, one.ended_at ? parse(one.ended_at) : to];
-      return { from: began, to: ended, kind: "bad", text: `${stamp(one.started_at)} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${span(ended - began)}, ${one.missed_runs} missed` };
+    { title: "Worker runs", points: runs.filter((run) => parse(run.created_at) >= from).map((run) => ({ at: parse(run.created_at), kind: "good", text: stamp(run.created_at) })) },
+    { title: "Outages", spans: health.outages.map((outage) => {
+      const [began, ended] = [outage.started_at ? parse(outage.started_at) : from, outage.ended_at ? parse(outage.ended_at) : to];
+      return { from: began, to: ended, kind: "bad", text: `${stamp(outage.started_at)} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${span(ended - began)}, ${outage.missed_runs} missed` };
     }) },
     slots.length > 0 && { title: "Scheduled runs", points: slots.map(slotPoint) },
-    gaps.length > 0 && { title: "Gaps open since", points: gaps.map((one) => ({ at: parse(one.since), kind: "late", text: `${one.provider} since ${stamp(one.since)}` })) },
+    gaps.length > 0 && { title: "Gaps open since", points: gaps.map((gap) => ({ at: parse(gap.since), kind: "late", text: `${gap.provider} since ${stamp(gap.since)}` })) },
   ].filter(Boolean);
-  const open = health.outages.filter((one) => !one.ended_at).length;
+  const open = health.outages.filter((outage) => !outage.ended_at).length;
   const counts = [[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]];
   const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
-  const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((one) =>
-    el("li", {}, `${one.started_at ? stamp(one.started_at) : "Never ran"} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${one.missed_runs} runs missed`))));
+  const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((outage) =>
+    el("li", {}, `${outage.started_at ? stamp(outage.started_at) : "Never ran"} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${outage.missed_runs} runs missed`))));
   return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [slots.length > 0 && keyOf("Scheduled runs", VERDICTS), list] });
 }

@@ -2,7 +2,7 @@
 
 import { LABEL } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { inShort, report } from "./decisions.js";
+import { summaryOf, report } from "./decisions.js";
 import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, words } from "./dom.js";
 import { POLICIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
@@ -30,12 +30,12 @@ export async function render(params, context, root) {
   const draw = async (isSaved) => {
     swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
     try {
-      const { made, policy } = await planned(form, isSaved, params);
-      const save = mayPlan && !isPast() && !isSaved && ((look) => el("button", { type: "button", class: look, "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan"));
+      const { planAnswer, policy } = await planned(form, isSaved, params);
+      const save = mayPlan && !isPast() && !isSaved && ((buttonClass) => el("button", { type: "button", class: buttonClass, "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan"));
       const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
         : "Your token may preview a plan, not save one: that needs the scope plan.";
-      swap(result, await report(made.plan, made, policy, isPast(), context, [save, note], params.provider));
-      announce(inShort(made));
+      swap(result, await report(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params.provider));
+      announce(summaryOf(planAnswer));
     } catch (error) {
       swap(result, problem(error));
     }
@@ -52,22 +52,22 @@ export async function render(params, context, root) {
 
 const isUnusual = (params) => ["backoff_multiplier", "max_retry_delay_minutes", "non_retryable_status_codes", "allow_immediate_retry"].some((name) => params[name]);
 
-function check(name, text, given) {
-  const input = el("input", { name, type: "checkbox", id: `f-${name}`, checked: given === "on" });
+function check(name, text, value) {
+  const input = el("input", { name, type: "checkbox", id: `f-${name}`, checked: value === "on" });
   return el("div", { class: "field check" }, input, el("label", { for: input.id }, text));
 }
 
 /** The plan, and the policy that was asked for, as the API takes it in an address. */
 async function planned(form, isSaved, params) {
-  const given = Object.fromEntries(new FormData(form));
-  history.replaceState(history.state, "", hash("plan", { ...given, provider: params.provider, as_of: params.as_of }));
-  const { lane, generated_by: by, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = given;
+  const values = Object.fromEntries(new FormData(form));
+  history.replaceState(history.state, "", hash("plan", { ...values, provider: params.provider, as_of: params.as_of }));
+  const { lane, generated_by: by, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = values;
   const policy = Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
   if (immediate) policy.allow_immediate_retry = true;
   const statuses = codes.match(/\d+/g);
   if (statuses) policy.non_retryable_status_codes = statuses.map(Number);
-  const made = isSaved
+  const planAnswer = isSaved
     ? await ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf(), generated_by: by || undefined, keep: true })
     : await ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf(), generated_by: by });
-  return { made, policy };
+  return { planAnswer, policy };
 }

@@ -1,7 +1,7 @@
 // The foot of a plan or health report: what it can be proven from, its proof to download, and a check here.
 
 import { ask, askAnswer, askIfThere } from "./api.js";
-import { canCheck, checks, NotHere, NotProven, REST } from "./bundle.js";
+import { canCheck, checks, UnsupportedBundle, NotProven, REST } from "./bundle.js";
 import { announce, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
 
 /**
@@ -11,7 +11,7 @@ import { announce, el, field, plural, problem, save, stamp, swap, tag, words } f
 export function proofFoot(report, path, parameters = {}) {
   const id = report.retry_plan_id ?? report.health_id;
   const verb = el("span", {}, "Can be proven from");
-  const based = el("p", { class: "based" }, "Loading what it can be proven from …");
+  const basisText = el("p", { class: "based" }, "Loading what it can be proven from …");
   const result = el("div", { class: "checked" });
   let fetched;
   const bundle = () => {
@@ -38,13 +38,13 @@ export function proofFoot(report, path, parameters = {}) {
   const download = ({ currentTarget: button }) => trying(button, async () => save(`${id}.zip`, "application/zip", await bundle()));
   const verify = ({ currentTarget: button }) => trying(button, async () => {
     swap(result, el("p", { class: "soft" }, "Checking …"));
-    await showChecks(result, await bundle(), { shown: report }, `${id}.zip`);
+    await showChecks(result, await bundle(), { pageReport: report }, `${id}.zip`);
   });
   const acts = el("p", { class: "acts" },
     el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof"),
     el("button", { type: "button", "data-key": "verify-proof", onclick: verify }, "Verify here"));
-  describe(based, verb, report, acts);
-  return el("section", { class: "proof", "aria-label": "Proof" }, based, acts, result, otherFile(result));
+  describe(basisText, verb, report, acts);
+  return el("section", { class: "proof", "aria-label": "Proof" }, basisText, acts, result, otherFile(result));
 }
 
 async function describe(node, verb, report, acts) {
@@ -62,7 +62,7 @@ async function describe(node, verb, report, acts) {
 const checkpointWords = ({ size }) => `checkpoint ${size.toLocaleString("en")}`;
 
 const witnessWords = (witnesses) => (witnesses.length
-  ? `witnessed by ${witnesses.map((one) => `${words(one.provider)} (checkpoint ${one.size.toLocaleString("en")}, ${stamp(one.posted_at)})`).join(", ")}`
+  ? `witnessed by ${witnesses.map((witness) => `${words(witness.provider)} (checkpoint ${witness.size.toLocaleString("en")}, ${stamp(witness.posted_at)})`).join(", ")}`
   : "with no witness on record");
 
 /** What the executive report is based on, the proof of its numbers, and how to verify it; null where nobody knows. */
@@ -100,21 +100,21 @@ async function fetchBundle(path, parameters, id) {
 function otherFile(result) {
   const file = el("input", { name: "proof_file", type: "file", accept: ".zip,application/zip", required: true });
   const key = el("input", { name: "proof_key", autocomplete: "off", spellcheck: "false" });
-  const kept = el("textarea", { name: "proof_checkpoint", rows: 4, spellcheck: "false" });
+  const checkpoint = el("textarea", { name: "proof_checkpoint", rows: 4, spellcheck: "false" });
   const form = el("form", { "aria-label": "Verify a file", onsubmit: async (event) => {
     event.preventDefault();
     swap(result, el("p", { class: "soft" }, "Checking …"));
     const raw = new Uint8Array(await file.files[0].arrayBuffer());
-    await showChecks(result, raw, { key: key.value.trim(), against: kept.value.trim() && `${kept.value.trim()}\n` }, file.files[0].name);
+    await showChecks(result, raw, { key: key.value.trim(), olderCheckpoint: checkpoint.value.trim() && `${checkpoint.value.trim()}\n` }, file.files[0].name);
   } }, el("div", { class: "fields" },
     field("Proof file", file, "A file that Download proof or cavra-pipeline prove made. It stays in this browser."),
     field("Public key", key, "Optional: the one that its owner gave you."),
-    field("Checkpoint", kept, "Optional: the text of one that you have kept.")),
+    field("Checkpoint", checkpoint, "Optional: the text of one that you have kept.")),
   el("p", { class: "acts" }, el("button", {}, "Verify the file")));
   return el("details", { "data-key": "other-proof" }, el("summary", {}, "Verify a proof that you have"), form);
 }
 
-async function showChecks(result, raw, given, name) {
+async function showChecks(result, raw, options, name) {
   if (!canCheck()) {
     swap(result, notChecked("A browser computes digests only for pages over HTTPS or on its own machine.", name));
     return;
@@ -122,9 +122,9 @@ async function showChecks(result, raw, given, name) {
   const rows = [];
   let fault = "";
   try {
-    for await (const one of checks(raw, given)) rows.push(one);
+    for await (const finding of checks(raw, options)) rows.push(finding);
   } catch (error) {
-    if (error instanceof NotHere) {
+    if (error instanceof UnsupportedBundle) {
       swap(result, notChecked(error.message, name));
       return;
     }
@@ -134,14 +134,14 @@ async function showChecks(result, raw, given, name) {
   const verdict = fault ? "Not proven" : "What was checked holds";
   swap(result, el("div", { class: `verdict ${fault ? "critical" : "healthy"}`, role: fault ? "alert" : null },
     el("p", { class: "state" }, verdict),
-    el("ul", { class: "checks" }, rows.map((one) => check(one.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), one.part, one.found)),
+    el("ul", { class: "checks" }, rows.map((row) => check(row.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), row.part, row.detail)),
       fault && check(tag("critical", "fails"), what.length ? part : "file", what.length ? what.join(": ") : fault)),
     !fault && el("p", {}, "Not checked here, but by its own verifier (", el("code", {}, `python3 ${name}`), "), which needs nothing but Python 3.11:"),
-    !fault && el("ul", {}, REST.map((one) => el("li", {}, one)))));
+    !fault && el("ul", {}, REST.map((text) => el("li", {}, text)))));
   announce(`${verdict}${fault ? `: ${fault}` : ""}`);
 }
 
 const notChecked = (why, name) => el("div", { class: "notice", role: "alert" }, el("p", {}, el("strong", {}, "Not checked. "),
   `${why} Check it by its own verifier: `, el("code", {}, `python3 ${name}`)));
 
-const check = (mark, part, found) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${found}`);
+const check = (mark, part, detail) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${detail}`);

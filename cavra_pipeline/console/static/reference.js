@@ -7,21 +7,21 @@ const COLOURS = { get: "calm", post: "warning" };
 
 export async function render(params) {
   const document_ = await ask("@/openapi.json");
-  const groups = Map.groupBy(operationsOf(document_), (one) => one.tags?.[0] ?? "other");
-  const held = el("div", {});
+  const groups = Map.groupBy(operationsOf(document_), (operation) => operation.tags?.[0] ?? "other");
+  const result = el("div", {});
   const find = el("input", { name: "find", type: "search", value: params.find || "", autocomplete: "off" });
   const draw = () => {
     const needle = find.value.trim().toLowerCase();
-    const fits = (one) => !needle || `${one.method} ${one.path} ${one.summary} ${one.operationId}`.toLowerCase().includes(needle);
-    const shown = [...groups].map(([tag_, all]) => [tag_, all.filter(fits)]).filter(([, all]) => all.length);
-    swap(held, shown.map(([tag_, all]) => el("section", { "aria-label": tag_ }, el("h2", {}, words(tag_)), all.map((one) => operation(one, document_)))),
-      !shown.length && nothing("No operation matches.", "Search by path, method or word."));
-    announce(`${plural(shown.reduce((sum, [, all]) => sum + all.length, 0), "operation")} shown`);
+    const fits = (operation) => !needle || `${operation.method} ${operation.path} ${operation.summary} ${operation.operationId}`.toLowerCase().includes(needle);
+    const matches = [...groups].map(([tag_, operations]) => [tag_, operations.filter(fits)]).filter(([, operations]) => operations.length);
+    swap(result, matches.map(([tag_, operations]) => el("section", { "aria-label": tag_ }, el("h2", {}, words(tag_)), operations.map((operation) => operationBox(operation, document_)))),
+      !matches.length && nothing("No operation matches.", "Search by path, method or word."));
+    announce(`${plural(matches.reduce((sum, [, operations]) => sum + operations.length, 0), "operation")} shown`);
   };
   find.addEventListener("input", draw);
   draw();
   return [el("p", {}, `${document_.info.description} Version ${document_.info.version}. `, el("a", { href: "/openapi.json" }, "OpenAPI document"), ". Requests you try use this page's token."),
-    el("form", { role: "search", "aria-label": "Find an operation", onsubmit: (event) => event.preventDefault() }, el("div", { class: "fields" }, field("Find", find, "Searches paths and summaries."))), held];
+    el("form", { role: "search", "aria-label": "Find an operation", onsubmit: (event) => event.preventDefault() }, el("div", { class: "fields" }, field("Find", find, "Searches paths and summaries."))), result];
 }
 
 /** A description: its words between backticks as code. */
@@ -29,62 +29,62 @@ const described = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? 
 
 const hintOf = ({ description, schema }) => (description ?? schema?.description ? described(description ?? schema.description) : null);
 
-const operationsOf = ({ paths }) => Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, one]) => ({ path, method, ...one })));
+const operationsOf = ({ paths }) => Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, ...operation })));
 
-function operation(one, document_) {
-  const box = el("details", { class: "operation", "data-key": `op-${one.operationId}` },
-    el("summary", {}, tag(COLOURS[one.method], one.method.toUpperCase()), " ", el("code", {}, one.path), " ", el("span", { class: "soft" }, described(one.summary))));
+function operationBox(operation, document_) {
+  const box = el("details", { class: "operation", "data-key": `op-${operation.operationId}` },
+    el("summary", {}, tag(COLOURS[operation.method], operation.method.toUpperCase()), " ", el("code", {}, operation.path), " ", el("span", { class: "soft" }, described(operation.summary))));
   // Drawn when it is opened: the document is long.
-  box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(...body(one, document_)); });
+  box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(...body(operation, document_)); });
   return box;
 }
 
 const resolved = (schema, document_) => (schema?.$ref ? document_.components.schemas[schema.$ref.split("/").pop()] : schema);
 const isList = (schema) => schema?.type === "array" || Boolean(schema?.anyOf?.some(isList));
-const typeOf = (schema) => schema?.enum?.join(" | ") ?? schema?.anyOf?.map(typeOf).filter((one) => one !== "null").join(" or ") ?? schema?.type ?? schema?.$ref?.split("/").pop() ?? "any";
+const typeOf = (schema) => schema?.enum?.join(" | ") ?? schema?.anyOf?.map(typeOf).filter((type) => type !== "null").join(" or ") ?? schema?.type ?? schema?.$ref?.split("/").pop() ?? "any";
 
-function body(one, document_) {
-  const bodySchema = resolved(one.requestBody?.content["application/json"]?.schema, document_);
-  const answer = Object.entries(one.responses).find(([status]) => status < 300);
+function body(operation, document_) {
+  const bodySchema = resolved(operation.requestBody?.content["application/json"]?.schema, document_);
+  const answer = Object.entries(operation.responses).find(([status]) => status < 300);
   const example = answer?.[1].content?.["application/json"]?.example;
-  const others = Object.entries(one.responses).filter(([status]) => status >= 300);
-  return [el("p", {}, described((one.description ?? "").replace(/\s*Scope: `\w+`\./, "")), " ", el("span", { class: "soft" }, `Scope: ${one["x-scope"]}.`)), trial(one, bodySchema, document_),
+  const errors = Object.entries(operation.responses).filter(([status]) => status >= 300);
+  return [el("p", {}, described((operation.description ?? "").replace(/\s*Scope: `\w+`\./, "")), " ", el("span", { class: "soft" }, `Scope: ${operation["x-scope"]}.`)), trial(operation, bodySchema, document_),
     example !== undefined && el("details", {}, el("summary", {}, `Example answer (${answer[0]})`), el("pre", { tabindex: "0" }, JSON.stringify(example, null, 2))),
-    el("details", {}, el("summary", {}, "Errors"), el("ul", { class: "plain" }, others.map(([status, { description }]) => el("li", {}, `${status}: ${description}`))))];
+    el("details", {}, el("summary", {}, "Errors"), el("ul", { class: "plain" }, errors.map(([status, { description }]) => el("li", {}, `${status}: ${description}`))))];
 }
 
-function trial(one, bodySchema, document_) {
+function trial(operation, bodySchema, document_) {
   const result = el("div", { "aria-live": "polite" });
-  const parameters = (one.parameters || []).filter((given) => given.in !== "header");
-  const inputs = parameters.map((given) => el("input", { name: `${one.operationId}-${given.name}`, required: given.required, placeholder: typeOf(given.schema), value: "" }));
-  const text = bodySchema && el("textarea", { name: `${one.operationId}-body`, rows: 6, spellcheck: "false", value: JSON.stringify(sample(bodySchema, document_), null, 2) });
+  const parameters = (operation.parameters || []).filter((parameter) => parameter.in !== "header");
+  const inputs = parameters.map((parameter) => el("input", { name: `${operation.operationId}-${parameter.name}`, required: parameter.required, placeholder: typeOf(parameter.schema), value: "" }));
+  const text = bodySchema && el("textarea", { name: `${operation.operationId}-body`, rows: 6, spellcheck: "false", value: JSON.stringify(sample(bodySchema, document_), null, 2) });
   const send = async (event) => {
     event.preventDefault();
-    let path = one.path;
-    const asked = {};
-    parameters.forEach((given, at) => {
+    let path = operation.path;
+    const queryParameters = {};
+    parameters.forEach((parameter, at) => {
       const value = inputs[at].value.trim();
-      if (given.in === "path") path = path.replace(`{${given.name}}`, encodeURIComponent(value));
-      else if (value) asked[given.name] = isList(given.schema) ? value.split(/\s+/) : value;
+      if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, encodeURIComponent(value));
+      else if (value) queryParameters[parameter.name] = isList(parameter.schema) ? value.split(/\s+/) : value;
     });
     try {
-      const answer = await askAnswer(`@${path}`, asked, text ? JSON.parse(text.value) : undefined, one.method.toUpperCase());
-      swap(result, el("p", { class: "soft" }, `${one.method.toUpperCase()} ${path}${query(asked)}`), await shownAnswer(answer, one));
+      const answer = await askAnswer(`@${path}`, queryParameters, text ? JSON.parse(text.value) : undefined, operation.method.toUpperCase());
+      swap(result, el("p", { class: "soft" }, `${operation.method.toUpperCase()} ${path}${query(queryParameters)}`), await shownAnswer(answer, operation));
     } catch (error) {
       swap(result, error instanceof SyntaxError ? el("p", { class: "notice", role: "alert" }, "The body is not JSON.") : problem(error));
     }
   };
-  return el("form", { "aria-label": `Try ${one.operationId}`, onsubmit: send },
-    el("div", { class: "fields" }, parameters.map((given, at) => field(`${given.name}${given.required ? " (required)" : ""}`, inputs[at], hintOf(given)))),
-    text && field("Body", text), el("p", { class: "acts" }, el("button", { class: one.method === "get" ? "main" : "" }, one.method === "get" ? "Try it" : "Send it")), result);
+  return el("form", { "aria-label": `Try ${operation.operationId}`, onsubmit: send },
+    el("div", { class: "fields" }, parameters.map((parameter, at) => field(`${parameter.name}${parameter.required ? " (required)" : ""}`, inputs[at], hintOf(parameter)))),
+    text && field("Body", text), el("p", { class: "acts" }, el("button", { class: operation.method === "get" ? "main" : "" }, operation.method === "get" ? "Try it" : "Send it")), result);
 }
 
 /** The answer's text, or a button to save a file. */
-async function shownAnswer(answer, one) {
+async function shownAnswer(answer, operation) {
   const type = answer.headers.get("Content-Type") ?? "";
   if (/^(text\/|application\/([a-z.+-]+\+)?json)/.test(type) || !type) return el("pre", { tabindex: "0", "aria-label": "Answer" }, visible((await answer.text()).slice(0, 20000)));
   const content = await answer.blob();
-  const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? one.operationId;
+  const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? operation.operationId;
   return el("p", { class: "acts" }, el("button", { type: "button", onclick: () => save(name, type, content) }, `Download ${name}`),
     el("span", { class: "soft" }, `${type}, ${plural(content.size, "byte")}`));
 }
@@ -92,5 +92,5 @@ async function shownAnswer(answer, one) {
 /** A body to begin with: the required members with their examples. */
 function sample(schema, document_) {
   return Object.fromEntries(Object.entries(schema.properties || {}).filter(([name]) => (schema.required || []).includes(name))
-    .map(([name, one]) => [name, one.examples?.[0] ?? resolved(one, document_)?.enum?.[0] ?? one.default ?? (one.type === "integer" ? one.minimum ?? 1 : "")]));
+    .map(([name, property]) => [name, property.examples?.[0] ?? resolved(property, document_)?.enum?.[0] ?? property.default ?? (property.type === "integer" ? property.minimum ?? 1 : "")]));
 }

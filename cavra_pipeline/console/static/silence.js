@@ -13,19 +13,19 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
   const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
     field("For", choice("minutes", SPANS, "240")),
     field("Why", el("input", { name: "comment", required: true, ...LABEL, title: "A short label, such as a ticket; no e-mail address.", placeholder: "cause is known" }), "A public-safe label, such as a ticket; no e-mail address."),
-  ], context, async ({ minutes, ...given }) => {
-    await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...given });
+  ], context, async ({ minutes, ...values }) => {
+    await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...values });
   }, done, "Silence", "Silenced");
   return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
 }
 
 /** Ends a silence; null where the page may change nothing. */
-export function endButton(one, context, again) {
+export function endButton(silence, context, again) {
   if (!mayAct(context)) return null;
-  return el("button", { type: "button", "data-key": `unmute-${one.silence_id}`, "aria-label": `End the silence of ${one.subject ? subjectWords(one) : words(one.kind)}`,
+  return el("button", { type: "button", "data-key": `unmute-${silence.silence_id}`, "aria-label": `End the silence of ${silence.subject ? subjectWords(silence) : words(silence.kind)}`,
     onclick: async ({ currentTarget: button }) => {
       try {
-        await busy(button, "Ending …", () => ask(`/silences/${one.silence_id}/end`, {}, {}));
+        await busy(button, "Ending …", () => ask(`/silences/${silence.silence_id}/end`, {}, {}));
         await again("The silence has ended.");
       } catch (error) {
         button.after(problem(error));
@@ -35,13 +35,13 @@ export function endButton(one, context, again) {
 
 export function silencesTable(silences, context, again) {
   return table({ key: "silences", caption: "Silences", rows: silences, columns: [
-    { name: "subject", title: "Subject", value: (one) => (one.subject ? subjectWords(one) : "any") },
-    { name: "kind", title: "Kind", value: (one) => words(one.kind ?? "any") },
-    { name: "from", title: "From", value: (one) => one.starts_at, cell: (one) => time(one.starts_at) },
-    { name: "until", title: "Until", value: (one) => one.ends_at, cell: (one) => time(one.ends_at) },
-    { name: "by", title: "By", value: (one) => one.author },
-    { name: "why", title: "Why", value: (one) => one.comment },
-    mayAct(context) && { name: "act", title: "Action", cell: (one) => endButton(one, context, again) },
+    { name: "subject", title: "Subject", value: (silence) => (silence.subject ? subjectWords(silence) : "any") },
+    { name: "kind", title: "Kind", value: (silence) => words(silence.kind ?? "any") },
+    { name: "from", title: "From", value: (silence) => silence.starts_at, cell: (silence) => time(silence.starts_at) },
+    { name: "until", title: "Until", value: (silence) => silence.ends_at, cell: (silence) => time(silence.ends_at) },
+    { name: "by", title: "By", value: (silence) => silence.author },
+    { name: "why", title: "Why", value: (silence) => silence.comment },
+    mayAct(context) && { name: "act", title: "Action", cell: (silence) => endButton(silence, context, again) },
   ].filter(Boolean) });
 }
 
@@ -52,4 +52,4 @@ export function silenceWords({ author, ends_at: until }) {
 }
 
 /** The silence that holds for an alert now, if any. */
-export const silenceOf = (silences, kind, subject) => silences.find((one) => Date.parse(one.starts_at) <= clock() && [null, kind].includes(one.kind) && [null, subject].includes(one.subject));
+export const silenceOf = (silences, kind, subject) => silences.find((silence) => Date.parse(silence.starts_at) <= clock() && [null, kind].includes(silence.kind) && [null, subject].includes(silence.subject));

@@ -13,24 +13,24 @@ const LEVELS = { missed: "critical", late: "warning", early: "warning", on_time:
 export async function render(params, context) {
   const days = Number(params.days) || 7;
   const since = new Date(Math.floor(now() / 60000) * 60000 - days * 86400000).toISOString();
-  const found = await askIfThere("/slots", { since, until: asOf(), schedule: params.schedule });
-  if (!found) return el("p", { class: "soft" }, "This service has no scheduled runs yet.");
+  const answer = await askIfThere("/slots", { since, until: asOf(), schedule: params.schedule });
+  if (!answer) return el("p", { class: "soft" }, "This service has no scheduled runs yet.");
   const form = el("form", { "aria-label": "What is shown", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("slots", { ...Object.fromEntries(new FormData(event.currentTarget)), schedule: params.schedule }); } },
     el("div", { class: "fields" }, field("Days", choice("days", [["1", "1"], ["7", "7"], ["31", "31"]], String(days))),
-      field("Verdict", choice("verdict", [["", "What went wrong"], ...Object.keys(found.counts).map((name) => [name])], params.verdict))));
-  const chosen = found.slots.filter((one) => (params.verdict ? one.verdict === params.verdict : !["on_time", "not_expected"].includes(one.verdict)));
-  const [from, to] = [Date.parse(found.from), Date.parse(found.to)];
-  const names = [...new Set(found.slots.map((one) => one.schedule))];
-  const rows = names.map((name) => ({ title: words(name), points: found.slots.filter((one) => one.schedule === name).map(slotPoint) }));
-  const spoken = Object.entries(found.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
-  if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
-  return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
-    names.length > 0 && timeline("Over time", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to, { below: [keyOf("Runs", VERDICTS)] }),
+      field("Verdict", choice("verdict", [["", "What went wrong"], ...Object.keys(answer.counts).map((name) => [name])], params.verdict))));
+  const chosen = answer.slots.filter((slot) => (params.verdict ? slot.verdict === params.verdict : !["on_time", "not_expected"].includes(slot.verdict)));
+  const [from, to] = [Date.parse(answer.from), Date.parse(answer.to)];
+  const names = [...new Set(answer.slots.map((slot) => slot.schedule))];
+  const rows = names.map((name) => ({ title: words(name), points: answer.slots.filter((slot) => slot.schedule === name).map(slotPoint) }));
+  const summary = Object.entries(answer.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
+  if (!answer.slot_count) return [form, nothing("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
+  return [form, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
+    names.length > 0 && timeline("Over time", `${stamp(answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, from, to, { below: [keyOf("Runs", VERDICTS)] }),
     el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : "nothing, every run was on time.", columns: [
-      { name: "schedule", title: "Schedule", value: (one) => words(one.schedule) },
-      { name: "at", title: "Expected", value: (one) => one.expected_at, cell: (one) => time(one.expected_at) },
-      { name: "verdict", title: "Verdict", value: (one) => one.verdict, cell: (one) => tag(LEVELS[one.verdict] || "", words(one.verdict)) },
-      { name: "cause", title: "Cause", value: (one) => words(one.cause) },
-      { name: "done", title: "Done", value: (one) => one.done_at, cell: (one) => time(one.done_at) },
+      { name: "schedule", title: "Schedule", value: (slot) => words(slot.schedule) },
+      { name: "at", title: "Expected", value: (slot) => slot.expected_at, cell: (slot) => time(slot.expected_at) },
+      { name: "verdict", title: "Verdict", value: (slot) => slot.verdict, cell: (slot) => tag(LEVELS[slot.verdict] || "", words(slot.verdict)) },
+      { name: "cause", title: "Cause", value: (slot) => words(slot.cause) },
+      { name: "done", title: "Done", value: (slot) => slot.done_at, cell: (slot) => time(slot.done_at) },
     ] }))];
 }

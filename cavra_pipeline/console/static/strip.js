@@ -6,12 +6,12 @@ import { asOf } from "./moment.js";
 const KINDS = { critical: "bad", warning: "late", healthy: "good", unknown: "none" };
 const TEXTS = { critical: "critical", warning: "warning", healthy: "healthy", unknown: "no evidence yet" };
 
-/** One bar for each day, of its saved report; `shown` is the level of the last one where the page is for a past instant. Tall is critical, grey is a lane without evidence yet, a dot is a day without a saved report. */
-export function dayStrip(lane, partitions, shown = null) {
+/** One bar for each day, of its saved report; `pastLevel` is the level of the last one where the page is for a past instant. Tall is critical, grey is a lane without evidence yet, a dot is a day without a saved report. */
+export function dayStrip(lane, partitions, pastLevel = null) {
   const last = partitions.length - 1;
   const bars = partitions.map(({ day, reports }, at) => {
     const isLast = at === last;
-    const level = (isLast && shown) || (reports[lane]?.retry_health ?? null);
+    const level = (isLast && pastLevel) || (reports[lane]?.retry_health ?? null);
     const text = `${day}: ${TEXTS[level] ?? "no report saved"}`;
     return el("a", { href: hash("health", { lane, run: 1, as_of: isLast ? asOf()?.slice(0, 19) : `${day}T23:59:59` }), class: KINDS[level] ?? "absent",
       tabindex: isLast ? "0" : "-1", "data-key": `day-${lane}-${day}`, "aria-label": `${words(lane)}, ${text}`, title: text });
@@ -21,7 +21,7 @@ export function dayStrip(lane, partitions, shown = null) {
     if (!step) return;
     event.preventDefault();
     const next = Math.min(last, Math.max(0, bars.indexOf(document.activeElement) + step));
-    for (const one of bars) one.tabIndex = one === bars[next] ? 0 : -1;
+    for (const bar of bars) bar.tabIndex = bar === bars[next] ? 0 : -1;
     bars[next].focus();
   } }, bars);
   return el("div", { class: "days" }, row, el("p", { class: "ends" }, el("span", {}, partitions[0]?.day.slice(5)), el("span", {}, partitions[last]?.day.slice(5))));

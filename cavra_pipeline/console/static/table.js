@@ -18,30 +18,30 @@ export function table({ key, caption, columns, rows, note = null, empty = "nothi
   const body = el("tbody", { role: "rowgroup" });
   const draw = () => {
     const order = orders.get(key);
-    const column = order && columns.find((one) => one.name === order.name);
-    const shown = column ? [...rows].sort((a, b) => compare(column.value(a), column.value(b)) * (order.down ? -1 : 1)) : rows;
-    body.replaceChildren(...shown.map((row) => el("tr", { role: "row" }, columns.map((one, at) => {
-      const content = one.cell ? one.cell(row) : text(one.value(row));
+    const sortColumn = order && columns.find((column) => column.name === order.name);
+    const sortedRows = sortColumn ? [...rows].sort((a, b) => compare(sortColumn.value(a), sortColumn.value(b)) * (order.down ? -1 : 1)) : rows;
+    body.replaceChildren(...sortedRows.map((row) => el("tr", { role: "row" }, columns.map((column, at) => {
+      const content = column.cell ? column.cell(row) : text(column.value(row));
       return el(at ? "td" : "th", {
-        role: at ? "cell" : "rowheader", scope: at ? null : "row", class: content === "–" ? "none" : one.number && "number", "data-label": one.title,
+        role: at ? "cell" : "rowheader", scope: at ? null : "row", class: content === "–" ? "none" : column.number && "number", "data-label": column.title,
       }, content);
     }))));
     for (const head of heads) {
-      const is = order && head.dataset.name === order.name;
-      if (is) head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+      const isSorted = order && head.dataset.name === order.name;
+      if (isSorted) head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     }
   };
-  const heads = columns.map((one) => el("th", { role: "columnheader", scope: "col", class: one.number && "number", "data-name": one.name },
-    sorts && one.value ? el("button", {
-      type: "button", class: "sort", "data-key": `${key}-${one.name}`,
+  const heads = columns.map((column) => el("th", { role: "columnheader", scope: "col", class: column.number && "number", "data-name": column.name },
+    sorts && column.value ? el("button", {
+      type: "button", class: "sort", "data-key": `${key}-${column.name}`,
       onclick: () => {
-        const order = { name: one.name, down: orders.get(key)?.name === one.name && !orders.get(key).down };
+        const order = { name: column.name, down: orders.get(key)?.name === column.name && !orders.get(key).down };
         orders.set(key, order);
         draw();
-        announce(`Sorted by ${one.title}, ${order.down ? "descending" : "ascending"}`);
+        announce(`Sorted by ${column.title}, ${order.down ? "descending" : "ascending"}`);
       },
-    }, one.title) : one.title));
+    }, column.title) : column.title));
   draw();
   if (!rows.length) return el("p", { class: "soft" }, `${caption}: ${empty}`);
   return el("table", { role: "table", class: sorts ? "stack sorts" : "stack" },

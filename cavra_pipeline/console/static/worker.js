@@ -11,8 +11,8 @@ import { table } from "./table.js";
 
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
-  const made = await ask(`/lanes/${lane}/plan`, { as_of: asOf() });
-  const { incidents } = await ask("/incidents", { as_of: made.plan.as_of, open: true });
+  const planAnswer = await ask(`/lanes/${lane}/plan`, { as_of: asOf() });
+  const { incidents } = await ask("/incidents", { as_of: planAnswer.plan.as_of, open: true });
   const result = el("div", {});
   const mayRun = !context.status || context.status.scopes.includes("live");
   const isLive = context.status?.live_lanes.includes(lane);
@@ -28,9 +28,9 @@ export async function render(params, context) {
   };
   const form = el("form", { "aria-label": "Worker", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
     el("div", { class: "fields" }, laneChoice(lane)));
-  return [tabs("plan", "worker", `?lane=${lane}`), form, next(made, incidents, isLive, [
+  return [tabs("plan", "worker", `?lane=${lane}`), form, next(planAnswer, incidents, isLive, [
     WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", onclick: run }, "Dry run"),
-    el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, due(made)];
+    el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, due(planAnswer)];
 }
 
 /** How this lane's worker is run, where there is no button for it or more to say of it. */
@@ -45,24 +45,24 @@ function next({ plan, pending }, incidents, isLive, acts, how) {
   const ready = plan.retryable_count - pending.length;
   return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
     el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
-    causeLines(plan.lane, incidents, (one) => retryWarning({ plan, pending }, one)),
+    causeLines(plan.lane, incidents, (incident) => retryWarning({ plan, pending }, incident)),
     el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} held for ${gateOf(plan.lane)}.` : ""}`),
     el("p", { class: "soft" }, how), el("p", { class: "acts" }, acts));
 }
 
 function due({ plan, pending }) {
   const stateOf = statesOf({ plan, pending });
-  const isHeld = (one) => stateOf(one) === "gate";
-  const rows = plan.retry_decisions.filter((one) => one.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
+  const isHeld = (decision) => stateOf(decision) === "gate";
+  const rows = plan.retry_decisions.filter((decision) => decision.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
   return table({ key: "due", caption: "Due now", rows, empty: "nothing.", columns: [
-    { name: "subject", title: "Subject", value: (one) => subjectOf(plan.lane, one), cell: (one) => deliveryLink(plan.lane, one) },
-    { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
-    { name: "state", title: "State", value: (one) => (isHeld(one) ? 1 : 0), cell: (one) => stateTag(stateOf(one), plan.lane) },
-    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
+    { name: "subject", title: "Subject", value: (decision) => subjectOf(plan.lane, decision), cell: (decision) => deliveryLink(plan.lane, decision) },
+    { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider) },
+    { name: "state", title: "State", value: (decision) => (isHeld(decision) ? 1 : 0), cell: (decision) => stateTag(stateOf(decision), plan.lane) },
+    { name: "failures", title: "Failures", value: (decision) => decision.retry_count, cell: (decision) => `${decision.retry_count} of ${decision.max_retry_attempts}`, number: true },
   ] });
 }
 
-const deliveryLink = (lane, one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `due-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one));
+const deliveryLink = (lane, decision) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, decision), provider: decision.provider }), "data-key": `due-${subjectOf(lane, decision)}-${decision.provider}` }, subjectOf(lane, decision));
 
 function outcome({ run }, lane) {
   return [
@@ -72,10 +72,10 @@ function outcome({ run }, lane) {
     facts([["Due", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
       ["Selected", run.selected_retry_count], ["Held for an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
-      { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => deliveryLink(lane, one) },
-      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
-      { name: "action", title: "Action", value: (one) => one.action, cell: (one) => tag(one.action, words(one.action)) },
-      { name: "failures", title: "Failures", value: (one) => one.retry_count, number: true },
+      { name: "subject", title: "Subject", value: (retry) => subjectOf(lane, retry), cell: (retry) => deliveryLink(lane, retry) },
+      { name: "provider", title: "Provider", value: (retry) => providerName(retry.provider) },
+      { name: "action", title: "Action", value: (retry) => retry.action, cell: (retry) => tag(retry.action, words(retry.action)) },
+      { name: "failures", title: "Failures", value: (retry) => retry.retry_count, number: true },
     ] }),
     el("p", { class: "acts" }, el("button", { type: "button", onclick: () => save(`${run.run_id}.json`, "application/json", `${JSON.stringify(run, null, 2)}\n`) }, "Export as JSON"),
       el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }) }, "Open its evidence"))];
