@@ -14,12 +14,12 @@ export const mayAct = (context) => !isPast() && (!context.status || context.stat
 /** Opens a form; `send` gets its values and whether the dialog is still open, `done` draws the page again with what it returned; `verb` and `past` name the act. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
-  const trouble = el("div", {});
+  const errorBox = el("div", {});
   const button = el("button", { class: "main" }, verb);
   const form = el("form", {}, typeof text === "string" ? el("p", {}, text) : text, el("div", { class: "fields" }, fields,
     isOpen && field("Your label", el("input", { name: "by", required: true, ...LABEL }),
       "A name or team label, such as incident-lead; no e-mail address.")),
-  !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble);
+  !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), errorBox);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
@@ -27,7 +27,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
       box.close();
       await during(`${past}. Loading the page again …`, () => done(answer));
     } catch (error) {
-      trouble.replaceChildren(problem(error));
+      errorBox.replaceChildren(problem(error));
     }
   });
   const box = formDialog(title, form, button);
@@ -122,7 +122,7 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
 }
 
 /** What came of an acknowledgement of many. */
-export function resultsOf(results, unit = ["delivery", "deliveries"]) {
+export function resultSection(results, unit = ["delivery", "deliveries"]) {
   const failed = results.filter((result) => result.failure);
   const summary = `${plural(results.length - failed.length, ...unit)} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
   announce(summary);

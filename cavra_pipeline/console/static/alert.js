@@ -2,7 +2,7 @@
 
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { LANES, SCHEDULES, el, facts, hash, nothing, plural, providerName, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
+import { LANES, SCHEDULES, el, facts, hash, emptyState, plural, providerName, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
 import { liveNote } from "./delivery.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
@@ -35,12 +35,12 @@ const providerIn = (subject, lane) => (subject.endsWith(` in ${lane}`) ? subject
 const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[lane] === schedule);
 
 export async function render(params, context, root) {
-  if (!params.id) return nothing("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
+  if (!params.id) return emptyState("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
   const [{ alert, events }, { silences, connectors }] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
   const { incidents } = alert.evidence.incident_id ? await ask("/incidents") : { incidents: [] };
   const incident = incidents.find((candidate) => candidate.incident_id === alert.evidence.incident_id);
   const gaps = alert.kind === "acknowledgement_gap" && alert.state !== "resolved" ? await gapsOf(alert.evidence.lane) : [];
-  const again = async (message) => {
+  const reload = async (message) => {
     swap(root, await render(params, context, root));
     if (typeof message === "string") root.querySelector("#said").textContent = visible(message);
   };
@@ -57,9 +57,9 @@ export async function render(params, context, root) {
       alert.kind === "exhaustion_ahead" && el("p", {}, liveNote(alert.evidence.lane ?? alert.subject, context)),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
-      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, again)),
+      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, reload)),
       el("p", { class: "acts" },
-        isOpen && alertActs(alert, context, again, "main"), isOpen && !silence && silenceButton({ ...alert, name: nameOf(alert), key: "silence", context, done: again }),
+        isOpen && alertActs(alert, context, reload, "main"), isOpen && !silence && silenceButton({ ...alert, name: nameOf(alert), key: "silence", context, done: reload }),
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
         lanes.map((lane) => el("a", { href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
         el("a", { href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
@@ -110,16 +110,16 @@ export function eventsTable(events) {
 }
 
 /** Acknowledge, and resolve where only a person ends it. */
-export function alertActs(alert, context, again, buttonClass = null) {
+export function alertActs(alert, context, reload, buttonClass = null) {
   if (!mayAct(context)) return null;
   const title = nameOf(alert);
   return [
     // Acknowledging one that only a person ends would resolve it before anything is rotated: Resolve says so.
     !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
       onclick: () => actForm("Acknowledge an alert", `${title}: records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
-        (values) => ask(`/alerts/${alert.alert_id}/acknowledge`, {}, values), again, "Acknowledge alert") }, "Acknowledge alert"),
+        (values) => ask(`/alerts/${alert.alert_id}/acknowledge`, {}, values), reload, "Acknowledge alert") }, "Acknowledge alert"),
     alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `end-${alert.alert_id}`, "aria-label": `Resolve ${title}`,
       onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,
-        (values) => ask(`/alerts/${alert.alert_id}/resolve`, {}, values), again, "Resolve", "Resolved") }, "Resolve"),
+        (values) => ask(`/alerts/${alert.alert_id}/resolve`, {}, values), reload, "Resolve", "Resolved") }, "Resolve"),
   ];
 }

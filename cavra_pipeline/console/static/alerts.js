@@ -12,21 +12,21 @@ export const isLive = true;
 export async function render(params, context, root) {
   const [answer, history] = await Promise.all([askIfThere("/alerts"), askIfThere("/alerts/events", { limit: 100 })]);
   if (!answer) return el("p", { class: "soft" }, "This service has no alerts yet.");
-  const again = async (message) => {
+  const reload = async (message) => {
     swap(root, await render(params, context, root));
     if (typeof message === "string") root.querySelector("#said").textContent = visible(message);
   };
   const isIdle = isDaemonDown(context);
-  const names = Object.fromEntries(answer.alerts.map((alert) => [alert.alert_id, alert]));
+  const alertsById = Object.fromEntries(answer.alerts.map((alert) => [alert.alert_id, alert]));
   return [
     el("p", { class: "state" }, headline(answer, isIdle)),
     el("p", { class: "soft" }, answer.connectors.length ? `Notifying: ${answer.connectors.join(", ")}. ` : ["Notifying: no one. To notify a person, name connectors in ", el("code", {}, "CAVRA_ALERT_CONNECTORS"), ". "],
       !answer.silences.length && "No silence. ", !answer.unsent_notices.length && "No undelivered notification."),
     idleNotice(context),
     el("p", { id: "said", role: "status" }),
-    answer.alerts.length > 0 && openAlerts(answer, context, again),
+    answer.alerts.length > 0 && openAlerts(answer, context, reload),
     !answer.alerts.length && el("p", {}, "The ", el("a", { href: hash("overview") }, "overview"), " evaluates the lanes by itself, with or without alerts."),
-    answer.silences.length > 0 && silencesTable(answer.silences, context, again),
+    answer.silences.length > 0 && silencesTable(answer.silences, context, reload),
     answer.unsent_notices.length > 0 && table({ key: "unsent", caption: "Undelivered notifications", rows: answer.unsent_notices, columns: [
       { name: "provider", title: "Connector", value: (notice) => notice.provider },
       { name: "group", title: "About", value: (notice) => notice.group_name },
@@ -38,17 +38,17 @@ export async function render(params, context, root) {
     ] }),
     table({ key: "activity", caption: "Activity", rows: history?.events || [], sorts: false, empty: "nothing yet.", columns: [
       { name: "at", title: "At", value: (event) => event.happened_at, cell: (event) => time(event.happened_at) },
-      { name: "alert", title: "Alert", value: (event) => event.subject, cell: (event) => link(event, `event-${event.alert_id}-${event.happened_at}`) },
+      { name: "alert", title: "Alert", value: (event) => event.subject, cell: (event) => alertLink(event, `event-${event.alert_id}-${event.happened_at}`) },
       { name: "event", title: "Event", value: (event) => words(event.event) },
-      { name: "detail", title: "Detail", value: (event) => causeWords(event.detail ?? (event.actor ? `by ${event.actor}` : names[event.alert_id]?.cause)) },
+      { name: "detail", title: "Detail", value: (event) => causeWords(event.detail ?? (event.actor ? `by ${event.actor}` : alertsById[event.alert_id]?.cause)) },
     ] }),
   ];
 }
 
 function headline({ alerts, alert_count: count }, isIdle) {
   if (!count) return isIdle ? "Alerts are not being evaluated" : "No alert is open";
-  const free = alerts.filter((alert) => !alert.acknowledged_by).length;
-  return `${plural(count, "alert is", "alerts are")} open, ${free === count ? "not acknowledged" : free ? `${free} not acknowledged` : "acknowledged"}`;
+  const unacknowledgedCount = alerts.filter((alert) => !alert.acknowledged_by).length;
+  return `${plural(count, "alert is", "alerts are")} open, ${unacknowledgedCount === count ? "not acknowledged" : unacknowledgedCount ? `${unacknowledgedCount} not acknowledged` : "acknowledged"}`;
 }
 
 const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
@@ -57,9 +57,9 @@ const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.stat
 export const idleNotice = (context) => isDaemonDown(context) && el("p", { class: "notice" }, el("strong", {}, "No Dagster daemon runs: "),
   "no worker is started, no alert is evaluated and no one is notified. Start it with ", el("code", {}, "cavra-pipeline dev"), ".");
 
-const link = (alert, key, text) => el("a", { href: hash("alert", { id: alert.alert_id }), "data-key": key }, text ?? `${words(alert.kind)}: ${subjectWords(alert)}`);
+const alertLink = (alert, key, text) => el("a", { href: hash("alert", { id: alert.alert_id }), "data-key": key }, text ?? `${words(alert.kind)}: ${subjectWords(alert)}`);
 
-const next = (alert, place) => [alert.action, place && [" ", el("a", { href: place[1], "data-key": `place-${alert.alert_id}`, "aria-label": `${place[0]} of ${subjectWords(alert)}` }, place[0])]];
+const nextStep = (alert, place) => [alert.action, place && [" ", el("a", { href: place[1], "data-key": `place-${alert.alert_id}`, "aria-label": `${place[0]} of ${subjectWords(alert)}` }, place[0])]];
 
 function stateOf(alert, silences) {
   const silence = silenceOf(silences, alert.kind, alert.subject);
@@ -74,22 +74,22 @@ function causeOf(alert, alerts) {
   return causes.find((other) => providerOf(other) === providerOf(alert)) ?? (causes.length === 1 ? causes[0] : undefined);
 }
 
-const followers = (rows, cause) => rows.length > 0 && el("details", { "data-key": `muted-${cause.alert_id}` }, el("summary", {}, plural(rows.length, "alert is muted by it", "alerts are muted by it")),
-  el("ul", { class: "plain" }, rows.map((alert) => el("li", {}, link(alert, `see-${alert.alert_id}`)))));
+const mutedList = (rows, cause) => rows.length > 0 && el("details", { "data-key": `muted-${cause.alert_id}` }, el("summary", {}, plural(rows.length, "alert is muted by it", "alerts are muted by it")),
+  el("ul", { class: "plain" }, rows.map((alert) => el("li", {}, alertLink(alert, `see-${alert.alert_id}`)))));
 
-function openAlerts(answer, context, again) {
+function openAlerts(answer, context, reload) {
   const causes = new Map(answer.alerts.map((alert) => [alert, causeOf(alert, answer.alerts)]));
   const visibleAlerts = answer.alerts.filter((alert) => !causes.get(alert) || causes.get(causes.get(alert)));
-  const rest = answer.alerts.length - visibleAlerts.length;
-  return table({ key: "alerts", caption: "Open alerts", note: rest > 0 && `${plural(rest, "more is", "more are")} muted by a cause in the table`, rows: visibleAlerts, columns: alertColumns(answer, causes, context, again) });
+  const mutedCount = answer.alerts.length - visibleAlerts.length;
+  return table({ key: "alerts", caption: "Open alerts", note: mutedCount > 0 && `${plural(mutedCount, "more is", "more are")} muted by a cause in the table`, rows: visibleAlerts, columns: alertColumns(answer, causes, context, reload) });
 }
 
-const alertColumns = (answer, causes, context, again) => [
-  { name: "alert", title: "Alert", value: (alert) => alert.subject, cell: (alert) => [link(alert, `see-${alert.alert_id}`, words(alert.kind)), el("br"), faultOf(alert) ?? subjectWords(alert), followers(answer.alerts.filter((other) => causes.get(other) === alert), alert)] },
+const alertColumns = (answer, causes, context, reload) => [
+  { name: "alert", title: "Alert", value: (alert) => alert.subject, cell: (alert) => [alertLink(alert, `see-${alert.alert_id}`, words(alert.kind)), el("br"), faultOf(alert) ?? subjectWords(alert), mutedList(answer.alerts.filter((other) => causes.get(other) === alert), alert)] },
   { name: "severity", title: "Severity", value: (alert) => alert.severity, cell: (alert) => tag(alert.severity) },
   { name: "state", title: "State", value: (alert) => alert.state, cell: (alert) => stateOf(alert, answer.silences) },
   { name: "since", title: "Since", value: (alert) => alert.since ?? alert.opened_at, cell: (alert) => time(alert.since ?? alert.opened_at, true) },
-  { name: "next", title: "Next", value: (alert) => alert.action, cell: (alert) => next(alert, placeOf(alert)) },
-  { name: "act", title: "Action", cell: (alert) => el("span", { class: "acts" }, alertActs(alert, context, again),
-    !silenceOf(answer.silences, alert.kind, alert.subject) && silenceButton({ ...alert, name: nameOf(alert), key: `mute-${alert.alert_id}`, context, done: again })) },
+  { name: "next", title: "Next", value: (alert) => alert.action, cell: (alert) => nextStep(alert, placeOf(alert)) },
+  { name: "act", title: "Action", cell: (alert) => el("span", { class: "acts" }, alertActs(alert, context, reload),
+    !silenceOf(answer.silences, alert.kind, alert.subject) && silenceButton({ ...alert, name: nameOf(alert), key: `mute-${alert.alert_id}`, context, done: reload })) },
 ];

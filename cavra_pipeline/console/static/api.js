@@ -62,14 +62,14 @@ export const askIfThere = (path, parameters) => ask(path, parameters).catch((err
   throw error;
 });
 
-/** Every row of a list, at most `most`. */
-export async function askAll(path, member, parameters, most = 1000) {
+/** Every row of a list, at most `maxRows`. */
+export async function askAll(path, member, parameters, maxRows = 1000) {
   const rows = [];
   let cursor;
   do {
     const page = await ask(path, { ...parameters, limit: 500, cursor });
     rows.push(...page[member]);
     cursor = page.next;
-  } while (cursor && rows.length < most);
+  } while (cursor && rows.length < maxRows);
   return { rows, isWhole: !cursor };
 }

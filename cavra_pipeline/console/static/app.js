@@ -1,7 +1,7 @@
 // The frame around the views: which one is shown and for which instant, live refresh, token, theme.
 
 import { ask, onAnswer, setToken, token } from "./api.js";
-import { announce, closeDialogs, clock, el, field, hash, loading, nothing, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
+import { announce, closeDialogs, clock, el, field, hash, loading, emptyState, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
 import { asOf, followAddress, goToNow, isPast, momentControl } from "./moment.js";
 import { drawNavigation } from "./nav.js";
 import * as alert from "./alert.js";
@@ -51,7 +51,7 @@ const VIEWS = {
 };
 
 /** What an address that names no view shows. */
-const MISSING = { title: "Unknown address", render: () => nothing("The console has no page at this address.", el("a", { href: hash("overview") }, "Go to the overview"), " or choose a view from the menu.") };
+const MISSING = { title: "Unknown address", render: () => emptyState("The console has no page at this address.", el("a", { href: hash("overview") }, "Go to the overview"), " or choose a view from the menu.") };
 
 const $ = (id) => document.getElementById(id);
 let isPaused = false;
@@ -131,8 +131,8 @@ async function loadStatus(isStart) {
 onAnswer((headers) => {
   const at = headers.get("Cavra-Evidence-Copied-At");
   if (!at) return;
-  const behind = headers.get("Cavra-Evidence-Is-Behind") === "true" ? "; a run is writing newer evidence" : "";
-  $("freshness").textContent = `Last ingest ${stamp(at)}${behind}.`;
+  const staleNote = headers.get("Cavra-Evidence-Is-Behind") === "true" ? "; a run is writing newer evidence" : "";
+  $("freshness").textContent = `Last ingest ${stamp(at)}${staleNote}.`;
 });
 
 async function refresh() {
@@ -144,8 +144,8 @@ async function refresh() {
 
 function tick() {
   for (const countdown of document.querySelectorAll("[data-until]")) {
-    const left = Date.parse(countdown.dataset.until) - clock();
-    countdown.textContent = left > 0 ? `in ${span(left)}` : "due now";
+    const milliseconds = Date.parse(countdown.dataset.until) - clock();
+    countdown.textContent = milliseconds > 0 ? `in ${span(milliseconds)}` : "due now";
   }
 }
 

@@ -3,8 +3,8 @@
 /** What does not hold, in a person's words. */
 export class NotProven extends Error {}
 
-export function need(holds, what) {
-  if (!holds) throw new NotProven(what);
+export function need(isTrue, what) {
+  if (!isTrue) throw new NotProven(what);
 }
 
 const encoder = new TextEncoder();

@@ -1,4 +1,4 @@
-// Checks a proof bundle in the browser: what of it holds, part by part. The bundle's own verifier checks more (REST).
+// Checks a proof bundle in the browser: what of it holds, part by part. The bundle's own verifier checks more (UNCHECKED).
 
 import { NotProven, base64, bytesOf, exactBase64, hex, join, leaves, linesOf, need, rootOf, sha256, textOf, unhex, unpack } from "./archive.js";
 import { plural } from "./dom.js";
@@ -16,7 +16,7 @@ const FIXED_FILES = ["__main__.py", "README.txt", "report.json", "log.jsonl", "c
 export class UnsupportedBundle extends Error {}
 
 /** What only the bundle's own verifier checks. */
-export const REST = [
+export const UNCHECKED = [
   "that the report follows from these records in every member",
   "that each record is of this lane, and in its order",
   "that maps for light proofs are of these records, and what retention has removed",
@@ -35,7 +35,7 @@ export async function* checks(raw, { pageReport = null, key = "", olderCheckpoin
   const envelope = JSON.parse(textOf(fileOf(ATTESTATION)));
   const payload = exactBase64(envelope.payload);
   const statement = JSON.parse(textOf(payload));
-  need(same([statement._type, statement.predicateType, envelope.payloadType], TYPES), "file: its attestation is of a type that this page does not know");
+  need(isEqual([statement._type, statement.predicateType, envelope.payloadType], TYPES), "file: its attestation is of a type that this page does not know");
   const predicate = statement.predicate;
   yield { part: "file", detail: await checkFiles(files, statement.subject) };
   const report = JSON.parse(textOf(fileOf("report.json")));
@@ -78,18 +78,18 @@ async function checkReport(raw, report, attested, pageReport) {
   need(report[name].endsWith(`-${digest.slice(0, 24)}`), "report: its id does not follow from its bytes");
   const sum = hex(await sha256(raw));
   if (!pageReport) return `${report[name]}, SHA-256 ${sum}; its id follows from its bytes`;
-  need(same(without(pageReport), report), "report: it is another one than on this page");
+  need(isEqual(withoutPageMembers(pageReport), report), "report: it is another one than on this page");
   return `SHA-256 ${sum}; its id follows from its bytes, and it is the report on this page in every member`;
 }
 
-const without = (value) => (Array.isArray(value) ? value.map(without)
-  : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).filter(([name]) => !PAGE_MEMBERS.includes(name)).map(([name, member]) => [name, without(member)])) : value);
+const withoutPageMembers = (value) => (Array.isArray(value) ? value.map(withoutPageMembers)
+  : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).filter(([name]) => !PAGE_MEMBERS.includes(name)).map(([name, member]) => [name, withoutPageMembers(member)])) : value);
 
-function same(left, right) {
+function isEqual(left, right) {
   if (left === right) return true;
   if (!left || !right || typeof left !== "object" || typeof right !== "object" || Array.isArray(left) !== Array.isArray(right)) return false;
   const names = Object.keys(left);
-  return names.length === Object.keys(right).length && names.every((name) => Object.hasOwn(right, name) && same(left[name], right[name]));
+  return names.length === Object.keys(right).length && names.every((name) => Object.hasOwn(right, name) && isEqual(left[name], right[name]));
 }
 
 /** A key from its 64 hexadecimal digits, or as C2SP signed notes have it. */
@@ -104,7 +104,7 @@ async function publicKey(text, origin) {
   return { name, id: hex(keyId), raw: raw.slice(1) };
 }
 
-async function checkSignature(signer, envelope, payload, note, isTheirs) {
+async function checkSignature(signer, envelope, payload, note, isReadersKey) {
   const part = "signature";
   if (!signer) return { part, detail: "none, so nothing shows who made the bundle, only that it fits together" };
   let key;
@@ -123,7 +123,7 @@ async function checkSignature(signer, envelope, payload, note, isTheirs) {
   const notes = [];
   for (const checkpointSignature of checkpointSignatures) notes.push(await isSignedByKey(bytesOf(`${head}\n`), checkpointSignature.slice(4)));
   need(notes.some(Boolean), "signature: the checkpoint is not signed by the key");
-  return { part, detail: `by ${signer.name}+${signer.id}, ${isTheirs ? "your key" : "the key in the bundle: compare it with one that you got elsewhere"}` };
+  return { part, detail: `by ${signer.name}+${signer.id}, ${isReadersKey ? "your key" : "the key in the bundle: compare it with one that you got elsewhere"}` };
 }
 
 function checkpoint(text) {
@@ -132,11 +132,11 @@ function checkpoint(text) {
   return { origin, size: Number(size), root };
 }
 
-async function checkGrowth(older, head, hashes) {
-  need(older.origin === head.origin, "history: your checkpoint is that of another log");
-  need(older.size > 0 && older.size <= hashes.length, `history: your checkpoint has ${older.size} entries, and the bundle's log ${hashes.length}`);
-  need(older.root === base64(await rootOf(hashes.slice(0, older.size))), "history: the log did not grow out of your checkpoint; what it had committed was rewritten");
-  return `it grew out of your checkpoint at entry ${older.size}; the bundle's own verifier names what changed since`;
+async function checkGrowth(olderCheckpoint, head, hashes) {
+  need(olderCheckpoint.origin === head.origin, "history: your checkpoint is that of another log");
+  need(olderCheckpoint.size > 0 && olderCheckpoint.size <= hashes.length, `history: your checkpoint has ${olderCheckpoint.size} entries, and the bundle's log ${hashes.length}`);
+  need(olderCheckpoint.root === base64(await rootOf(hashes.slice(0, olderCheckpoint.size))), "history: the log did not grow out of your checkpoint; what it had committed was rewritten");
+  return `it grew out of your checkpoint at entry ${olderCheckpoint.size}; the bundle's own verifier names what changed since`;
 }
 
 /** The segments after all entries, by lane and day. */
@@ -145,7 +145,7 @@ async function replay(entries) {
   for (const [number, entry] of entries.entries()) {
     for (const change of entry.segments) {
       const place = `${change.lane}\n${change.day}`;
-      need(same(segments.get(place)?.now ?? null, change.before), `log: entry ${number + 1} does not follow from those before it`);
+      need(isEqual(segments.get(place)?.now ?? null, change.before), `log: entry ${number + 1} does not follow from those before it`);
       segments.set(place, { lane: change.lane, day: change.day, now: change.after });
     }
   }

@@ -55,13 +55,13 @@ export const faultAt = (provider, cause) => (Object.hasOwn(CAUSES, cause) ? `${p
 export const incidentAddress = (incident, lane) => hash("incident", { id: incident.incident_id, lane });
 
 // The API takes no more subjects than that in one question.
-const MOST_SUBJECTS = 100;
+const MAX_SUBJECTS = 100;
 
 /** A link to the records of the subjects of some pairs; says so where it leaves some out. */
 export function recordsLink(pairs, filters, attributes) {
   const subjects = [...new Set(pairs.map((pair) => pair.subject))];
-  return el("a", { href: hash("evidence", { ...filters, subject: subjects.slice(0, MOST_SUBJECTS) }), ...attributes }, "Open its evidence",
-    subjects.length > MOST_SUBJECTS && ` (the first ${MOST_SUBJECTS} of ${subjects.length.toLocaleString("en")} subjects)`);
+  return el("a", { href: hash("evidence", { ...filters, subject: subjects.slice(0, MAX_SUBJECTS) }), ...attributes }, "Open its evidence",
+    subjects.length > MAX_SUBJECTS && ` (the first ${MAX_SUBJECTS} of ${subjects.length.toLocaleString("en")} subjects)`);
 }
 
 /** The open incidents that a lane's deliveries fail by. */
@@ -81,7 +81,7 @@ const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
   .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, state: gap.acknowledgement_state ?? gap.approval_state })));
 
 /** What a lane still needs an acknowledgement of, by the open item of the closure that it counts as. */
-export function unsettledOf({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts }) {
+export function pairsToAcknowledge({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts }) {
   const pair = (item) => (record) => ({ item, lane, subject: subjectOf(lane, record), provider: record.provider, state: record.acknowledgement_state });
   return [...gaps.map(pair("acknowledgement_gap")), ...alerts.map(pair(`${lane}_acknowledgement_outstanding`))];
 }
@@ -92,13 +92,13 @@ export const gateOf = (lane) => `an ${GATES[lane]}`;
 export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";
 
 /** A card of the overview: what is wrong, how much of it, since when, what to do. */
-export function causeCard({ level, count, unit, title, href, since, details, next, note, acts }) {
+export function causeCard({ level, count, unit, title, href, since, details, next, note, buttons }) {
   return el("li", { class: `cause ${level}` },
     el("p", { class: "figure" }, el("strong", {}, count.toLocaleString("en")), " ", el("span", {}, unit)),
     el("div", {}, el("h3", {}, icon("incidents"), href ? el("a", { href, "data-key": `cause-${href}` }, title) : title),
       el("p", {}, since && [`Since `, time(since), ` (${span(now() - Date.parse(since))}). `], details),
       el("p", {}, el("strong", {}, "Next: "), next), note && el("p", { class: "soft" }, note)),
-    el("p", { class: "acts" }, acts));
+    el("p", { class: "acts" }, buttons));
 }
 
 export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${listed(incident.lanes.map((lane) => words(lane).toLowerCase()))}.`;

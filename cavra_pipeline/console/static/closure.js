@@ -1,8 +1,8 @@
 // Closure: what keeps the loop from being closed now, what to do about it, and what CAVRA's own dashboard lists.
 
-import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultsOf, splitByAnswer } from "./acknowledge.js";
+import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
-import { unsettledOf } from "./causes.js";
+import { pairsToAcknowledge } from "./causes.js";
 import { LANES, el, hash, plural, providerName, stamp, swap, words } from "./dom.js";
 import { ITEMS } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -14,17 +14,17 @@ const ALERTS = ["health alert", "health alerts"];
 
 export async function render(params, context, root) {
   const [report, { lanes }] = await Promise.all([ask("/closure", { as_of: asOf() }), ask("/lanes", { as_of: asOf() })]);
-  const pairs = lanes.flatMap(unsettledOf);
-  const again = async (results, unit) => {
+  const pairs = lanes.flatMap(pairsToAcknowledge);
+  const reload = async (results, unit) => {
     swap(root, await render(params, context, root));
     if (!Array.isArray(results)) return root.querySelector("#unsettled")?.focus();
-    root.prepend(resultsOf(results, unit));
+    root.prepend(resultSection(results, unit));
     return root.querySelector("#result").focus();
   };
   const acknowledgeItem = (item) => {
     const itemPairs = pairs.filter((pair) => pair.item === item);
     const unit = item === GAP ? undefined : ALERTS;
-    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, done: (results) => again(results, unit) });
+    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, done: (results) => reload(results, unit) });
   };
   const isKnown = report.evidence_record_count > 0;
   const isClosed = report.closure_state === "closed";
@@ -34,7 +34,7 @@ export async function render(params, context, root) {
       el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the rows below; a row goes when its count is 0."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
     el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), openItemsTable(report.open_items, pairs, acknowledgeItem, isKnown)),
-    unsettled(pairs, context, again),
+    pairTables(pairs, context, reload),
     el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), cavraItemsList(report.cavra_open_items))];
 }
 
@@ -74,21 +74,21 @@ function openItemsTable(items, pairs, acknowledgeItem, isKnown) {
 }
 
 /** What a person can acknowledge here one by one, health alerts and failing deliveries: first what no one has answered. */
-function unsettled(pairs, context, again) {
+function pairTables(pairs, context, reload) {
   const [openPairs, decidedPairs] = splitByAnswer(pairs);
   return pairs.length > 0 && el("div", { id: "unsettled", tabindex: "-1" },
-    openPairs.length > 0 && answers("To acknowledge", openPairs, context, again),
-    decidedPairs.length > 0 && answers(`Decided, still open: ${decidedWords(pairs)}`, decidedPairs, context, again));
+    openPairs.length > 0 && pairTable("To acknowledge", openPairs, context, reload),
+    decidedPairs.length > 0 && pairTable(`Decided, still open: ${decidedWords(pairs)}`, decidedPairs, context, reload));
 }
 
-function answers(caption, pairs, context, again) {
+function pairTable(caption, pairs, context, reload) {
   return [el("h2", {}, caption),
     table({ key: `unsettled-${caption}`, caption, isTitled: false, rows: pairs, columns: [
       { name: "subject", title: "Subject", value: (pair) => pair.subject, cell: (pair) => el("a", { href: hash("delivery", { lane: pair.lane, subject: pair.subject, provider: pair.provider }), "data-key": `of-${pair.lane}-${pair.subject}-${pair.provider}` }, pair.subject) },
       { name: "what", title: "What", value: (pair) => (pair.item === GAP ? "Failing delivery" : "Health alert"), cell: (pair) => [pair.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(pair.lane))] },
       { name: "provider", title: "Provider", value: (pair) => providerName(pair.provider) },
       { name: "state", title: "Acknowledgement", value: (pair) => words(pair.state) || "none" },
-      { name: "act", title: "Action", cell: (pair) => acknowledgeButton({ ...pair, key: `ack-${pair.lane}-${pair.subject}-${pair.provider}`, context, done: again }) },
+      { name: "act", title: "Action", cell: (pair) => acknowledgeButton({ ...pair, key: `ack-${pair.lane}-${pair.subject}-${pair.provider}`, context, done: reload }) },
     ] })];
 }
 

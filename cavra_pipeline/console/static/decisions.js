@@ -5,7 +5,7 @@ import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
 import { REASONS } from "./delivery.js";
 import { announce, choice, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
-import { across, table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 /** What a saved plan says; which of the due retries are held, it does not. */
 const ACTIONS = { retry: "ready or held", wait: "waiting", suppress: "exhausted" };
@@ -21,16 +21,16 @@ export function statesOf({ plan, pending }) {
 }
 
 /** How many deliveries are ready to be retried, held, waiting and exhausted; each with its colour. */
-function parts({ plan, pending }) {
+function countParts({ plan, pending }) {
   const gated = pending.length;
   return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `held for ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, "waiting", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
     .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
 
-export const summaryOf = (planAnswer) => parts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
+export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
 
 /** The plan, its decisions (first those of `chosenProvider`, if given) and exports, and what it changes against a saved one; `saveButton` makes one of a class. */
-export async function report(plan, planAnswer, policy, isPast, context, [saveButton, note], chosenProvider) {
+export async function planReport(plan, planAnswer, policy, isPast, context, [saveButton, note], chosenProvider) {
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
   const isDoomed = incidentsOf(plan.lane, incidents).some((incident) => retryWarning(planAnswer, incident));
   const savedPlans = reports.filter((candidate) => /retry_plan$/.test(candidate.report) && candidate.report_id !== plan.retry_plan_id)
@@ -41,36 +41,36 @@ export async function report(plan, planAnswer, policy, isPast, context, [saveBut
     const id = savedPlanField.querySelector("select").value;
     try {
       const { report: before } = await ask(`/history/${encodeURIComponent(id)}`);
-      swap(comparison, changes(before.document, plan));
+      swap(comparison, changesTable(before.document, plan));
     } catch (error) {
       swap(comparison, problem(error));
     }
   };
   savedPlanField.querySelector("select").addEventListener("change", compare);
   if (savedPlans.length) await compare();
-  const trouble = el("div", {});
+  const errorBox = el("div", {});
   // The service writes the cells, so that the rule for what a spreadsheet takes for a formula stands once.
   const exportCsv = async () => {
     try {
       const text = await askText(`/lanes/${plan.lane}/plan.csv`, { ...policy, as_of: plan.as_of });
       save(`${plan.retry_plan_id}.csv`, "text/csv;charset=utf-8", text);
-      swap(trouble);
+      swap(errorBox);
     } catch (error) {
-      swap(trouble, problem(error));
+      swap(errorBox, problem(error));
     }
   };
   return [
     el("section", { class: `verdict ${plan.evidence_record_count > 0 && plan.alert_level}`, "aria-label": "The plan" },
-      el("p", { class: "state" }, parts(planAnswer).length ? parts(planAnswer).map(([text, level], at) => [at > 0 && ", ", el("span", { class: level }, text)]) : summaryOf(planAnswer)),
+      el("p", { class: "state" }, countParts(planAnswer).length ? countParts(planAnswer).map(([text, level], at) => [at > 0 && ", ", el("span", { class: level }, text)]) : summaryOf(planAnswer)),
       causeLines(plan.lane, incidents, (incident) => retryWarning(planAnswer, incident)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, planAnswer.metadata ? `Plan ${plan.retry_plan_id}, requested by ${planAnswer.actor}; its evidence record is ${planAnswer.metadata.session_id}.` : `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),
-    decisions(plan, statesOf(planAnswer), isPast, chosenProvider),
+    decisionsTable(plan, statesOf(planAnswer), isPast, chosenProvider),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(planAnswer, null, 2)}\n`) }, "Export as JSON"),
-      context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
+      context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), errorBox,
     proofFoot(plan, `/lanes/${plan.lane}/plan/bundle`, { ...policy, as_of: plan.as_of }),
     el("h2", {}, "What changes against the last plan"),
     savedPlans.length ? [el("div", { class: "compare" }, savedPlanField), comparison] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
@@ -79,7 +79,7 @@ export async function report(plan, planAnswer, policy, isPast, context, [saveBut
 
 const rank = (state) => Object.keys(STATES).indexOf(state);
 
-function decisions(plan, stateOf, isPast, chosenProvider) {
+function decisionsTable(plan, stateOf, isPast, chosenProvider) {
   const allDecisions = plan.retry_decisions;
   const text = el("input", { name: "find", type: "search", autocomplete: "off" });
   const counts = Object.keys(STATES).map((state) => [state, allDecisions.filter((decision) => stateOf(decision) === state).length]).filter(([state, count]) => count || state !== "gate");
@@ -90,7 +90,7 @@ function decisions(plan, stateOf, isPast, chosenProvider) {
     const needle = text.value.trim().toLowerCase();
     const rows = allDecisions.filter((decision) => (!action.value || stateOf(decision) === action.value) && (!provider.value || decision.provider === provider.value)
       && (!needle || JSON.stringify(Object.values(decision)).toLowerCase().includes(needle)));
-    swap(result, across("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : "nothing failed that is not delivered", columns: columns(plan, stateOf, isPast) })));
+    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : "nothing failed that is not delivered", columns: decisionColumns(plan, stateOf, isPast) })));
     announce(`${plural(rows.length, "decision")} shown`);
   };
   for (const input of [text, action, provider]) input.addEventListener("input", draw);
@@ -99,7 +99,7 @@ function decisions(plan, stateOf, isPast, chosenProvider) {
     el("div", { class: "fields" }, field("State", action), field("Provider", provider), field("Find", text, "In any field."))), result];
 }
 
-function columns(plan, stateOf, isPast) {
+function decisionColumns(plan, stateOf, isPast) {
   const subject = (decision) => subjectOf(plan.lane, decision);
   const pair = (decision) => ({ lane: plan.lane, subject: subject(decision), provider: decision.provider });
   // Each cell leads to the records that it follows from; the name says where, as many cells read the same.
@@ -115,13 +115,13 @@ function columns(plan, stateOf, isPast) {
     { name: "subject", title: "Subject", value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider), cell: records("provider")((decision) => providerName(decision.provider)) },
     { name: "state", title: "State", value: (decision) => rank(stateOf(decision)), cell: story("state")((decision) => [stateTag(stateOf(decision), plan.lane), decision.action === "suppress" && [" ", el("small", {}, REASONS[decision.reason] ?? words(decision.reason).toLowerCase())]]) },
-    { name: "when", title: "When", value: (decision) => decision.next_retry_at ?? "9", cell: newest("when")((decision) => when(decision, stateOf(decision), plan, isPast)) },
+    { name: "when", title: "When", value: (decision) => decision.next_retry_at ?? "9", cell: newest("when")((decision) => retryTime(decision, stateOf(decision), plan, isPast)) },
     { name: "failures", title: "Failures", value: (decision) => decision.retry_count, cell: failures("failures")((decision) => [`${decision.retry_count} of ${decision.max_retry_attempts}`, decision.failed_status_codes.length > 0 && [" ", el("small", { class: decision.failed_status_codes.length === 1 && "whole" }, `status ${decision.failed_status_codes.join(" ")}`)]]), number: true },
     { name: "latest", title: "Last failed", value: (decision) => decision.latest_delivery_at, cell: newest("latest")((decision) => time(decision.latest_delivery_at)) },
   ];
 }
 
-function when(decision, state, plan, isPast) {
+function retryTime(decision, state, plan, isPast) {
   if (state === "suppress") return "never";
   if (state === "retry") return "now";
   if (state === "gate") return "once given";
@@ -130,18 +130,18 @@ function when(decision, state, plan, isPast) {
 }
 
 /** What is new, gone or decided otherwise, by subject and provider. */
-function changes(before, after) {
+function changesTable(before, after) {
   const subject = (decision) => subjectOf(after.lane, decision);
   const key = (decision) => `${subject(decision)} ${decision.provider}`;
   const [decisionsBefore, decisionsAfter] = [before, after].map((plan) => new Map(plan.retry_decisions.map((decision) => [key(decision), decision])));
   const rows = [];
   for (const [name, decision] of decisionsAfter) {
-    const old = decisionsBefore.get(name);
+    const decisionBefore = decisionsBefore.get(name);
     const parts = [];
-    if (old && old.action !== decision.action) parts.push(`was ${ACTIONS[old.action]}, is now ${ACTIONS[decision.action]}`);
-    if (old && old.retry_count !== decision.retry_count) parts.push(`failures ${old.retry_count} to ${decision.retry_count}`);
-    if (old && old.next_retry_at !== decision.next_retry_at) parts.push(`next retry ${stamp(old.next_retry_at)} to ${stamp(decision.next_retry_at)}`);
-    if (!old) rows.push({ decision, change: "New", text: `${words(ACTIONS[decision.action])}, ${plural(decision.retry_count, "failure")}` });
+    if (decisionBefore && decisionBefore.action !== decision.action) parts.push(`was ${ACTIONS[decisionBefore.action]}, is now ${ACTIONS[decision.action]}`);
+    if (decisionBefore && decisionBefore.retry_count !== decision.retry_count) parts.push(`failures ${decisionBefore.retry_count} to ${decision.retry_count}`);
+    if (decisionBefore && decisionBefore.next_retry_at !== decision.next_retry_at) parts.push(`next retry ${stamp(decisionBefore.next_retry_at)} to ${stamp(decision.next_retry_at)}`);
+    if (!decisionBefore) rows.push({ decision, change: "New", text: `${words(ACTIONS[decision.action])}, ${plural(decision.retry_count, "failure")}` });
     else if (parts.length) rows.push({ decision, change: "Changed", text: parts.join("; ") });
   }
   for (const [name, decision] of decisionsBefore) if (!decisionsAfter.has(name)) rows.push({ decision, change: "Gone", text: "delivered since, or not yet failed at this instant" });

@@ -3,7 +3,7 @@
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { WHERE_APPROVED, adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
-import { el, facts, hash, nothing, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
+import { el, facts, hash, emptyState, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { GATES, RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
@@ -29,7 +29,7 @@ const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settle
 
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
-  if (!params.subject || !params.provider) return nothing("No delivery is named.", "Open one from a plan, a gap or an incident.");
+  if (!params.subject || !params.provider) return emptyState("No delivery is named.", "Open one from a plan, a gap or an incident.");
   const { explanations } = await ask("/explain", { ...at, subject: params.subject, provider: params.provider, lane: params.lane });
   const explanation = explanations[0];
   const isFailing = !["settled", "not_failing"].includes(explanation.state);
@@ -39,24 +39,24 @@ export async function render(params, context, root) {
   ]);
   const incident = incidents.find((candidate) => candidate.incident_id === explanation.provider_incident_id);
   const pair = forecast.pairs.find((candidate) => subjectOf(explanation.lane, candidate) === explanation.subject && candidate.provider === explanation.provider);
-  const again = async () => swap(root, await render(params, context, root));
+  const reload = async () => swap(root, await render(params, context, root));
   const needs = explanation.released_by.map((need) => need.needs);
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: explanation.lane, run: 1 }) }, words(explanation.lane)), ` › ${explanation.subject} › ${providerName(explanation.provider)}`),
     el("section", { class: `verdict ${LEVELS[explanation.state]}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, headline(explanation)),
-      why(explanation) && el("p", {}, el("strong", {}, "Why: "), why(explanation)),
-      explanation.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), explanation.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
+      reasonText(explanation) && el("p", {}, el("strong", {}, "Why: "), reasonText(explanation)),
+      explanation.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), explanation.released_by.map(releaseText).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
       incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also stops ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
       incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), adviceOf(incident)),
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
-        needs.includes("acknowledgement") && acknowledgeButton({ ...explanation, key: "acknowledge", buttonClass: explanation.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: again }),
+        needs.includes("acknowledgement") && acknowledgeButton({ ...explanation, key: "acknowledge", buttonClass: explanation.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: reload }),
         el("a", { class: "button", href: hash("evidence", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: explanation.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", explanation.retry_count], ["Failing since", explanation.failing_since ? stamp(explanation.failing_since) : "–"], [explanation.state === "retry" ? "Due since" : "Next retry", explanation.next_retry_at ? stamp(explanation.next_retry_at) : "–"],
       ...[["Acknowledgement", explanation.acknowledgement_state], ["Approval", explanation.approval_state]].filter(([name, state]) => state || GATES[explanation.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
-    picture(explanation), outlook(explanation, pair, forecast, liveNote(explanation.lane, context)), story(explanation)];
+    attemptTimeline(explanation), forecastText(explanation, pair, forecast, liveNote(explanation.lane, context)), historyTable(explanation)];
 }
 
 function headline(explanation) {
@@ -67,23 +67,23 @@ function headline(explanation) {
 }
 
 /** Why something is not retried: the state that a person gave, where one did. */
-const notTried = (explanation, name) => (name === "acknowledgement" && explanation.acknowledgement_state ? `it was ${words(explanation.acknowledgement_state).toLowerCase()}` : NEVER[name]);
+const notTriedReason = (explanation, name) => (name === "acknowledgement" && explanation.acknowledgement_state ? `it was ${words(explanation.acknowledgement_state).toLowerCase()}` : NEVER[name]);
 
-function why(explanation) {
+function reasonText(explanation) {
   if (explanation.state === "settled") return `it arrived at ${stamp(explanation.settled_at)}.`;
-  const obstacle = explanation.state === "retry" && explanation.released_by.map((need) => notTried(explanation, need.needs)).find(Boolean);
+  const obstacle = explanation.state === "retry" && explanation.released_by.map((need) => notTriedReason(explanation, need.needs)).find(Boolean);
   if (obstacle && explanation.acknowledgement_state && explanation.released_by.some((need) => need.needs === "acknowledgement")) return "this state releases no retry; its delay has passed.";
   return obstacle ? `${obstacle}; its delay has passed.` : explanation.reason && `${REASONS[explanation.reason] ?? words(explanation.reason).toLowerCase()}.`;
 }
 
-function release({ needs, at, detail }) {
+function releaseText({ needs, at, detail }) {
   return (RELEASES[needs] ?? words(needs).toLowerCase()).replace("{at}", () => stamp(at)).replace("{detail}", () => String(detail).replaceAll("_", " "));
 }
 
 const parse = (text) => Date.parse(text);
 
 /** Attempts as numbered points, acknowledgements and approvals below them, plans and runs that passed, and the incident behind. */
-function picture(explanation) {
+function attemptTimeline(explanation) {
   const deliveryLines = explanation.lines.filter((line) => line.what !== "provider_incident");
   if (!deliveryLines.length) return null;
   const until = now();
@@ -101,9 +101,9 @@ function picture(explanation) {
     spans("provider_incident", "late").length > 0 && { title: "Incident", spans: spans("provider_incident", "late") },
   ].filter(Boolean);
   const events = [...attemptLines, ...decisionLines].map((line) => parse(line.at));
-  const busy = Math.max(...events, explanation.next_retry_at ? parse(explanation.next_retry_at) : 0);
+  const lastEvent = Math.max(...events, explanation.next_retry_at ? parse(explanation.next_retry_at) : 0);
   const failed = attemptLines.filter((attempt) => attempt.outcome === "failed").length;
-  return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(attemptLines.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, busy + (busy - from) * 0.15 + 600000) });
+  return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(attemptLines.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, lastEvent + (lastEvent - from) * 0.15 + 600000) });
 }
 
 /** A retry leaves two records, its execution and its delivery, which are one attempt: the execution names the delivery, or has its instant. */
@@ -113,9 +113,9 @@ function attempts(lines) {
   return [...deliveries, ...lines.filter((line) => line.what === "execution" && !isSent(line))].sort((a, b) => parse(a.at) - parse(b.at));
 }
 
-function outlook(explanation, pair, forecast, note) {
+function forecastText(explanation, pair, forecast, note) {
   if (!pair) return null;
-  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(explanation, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
+  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTriedReason(explanation, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
     : [`It ${note ? "would be" : "is"} tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
   const precedent = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
   return [el("h2", {}, "If nothing changes"), el("p", {}, note && !pair.never_tried && `${note} `, parts.filter(Boolean).join(" ")), precedent && el("p", { class: "soft" }, precedent)];
@@ -124,7 +124,7 @@ function outlook(explanation, pair, forecast, note) {
 /** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */
 const reasonOf = ({ reason }, explanation) => faultAt(explanation.provider, reason) ?? { ...NEVER, ...REASONS }[reason] ?? words(reason).toLowerCase();
 
-function story(explanation) {
+function historyTable(explanation) {
   const open = (line) => line.record_id && el("button", { type: "button", "aria-label": `Open ${line.record_id}`, "data-key": `open-${line.record_id}`, onclick: async ({ currentTarget: button }) => {
     try {
       const { records } = await ask("/evidence", { session_id: line.record_id });

@@ -46,14 +46,14 @@ export function swap(root, ...nodes) {
 
 /** Runs what takes seconds: the button is off and says what is done until it has ended. */
 export async function busy(button, text, act) {
-  const before = [...button.childNodes];
+  const contentBefore = [...button.childNodes];
   button.disabled = true;
   button.replaceChildren(text);
   try {
     return await act();
   } finally {
     button.disabled = false;
-    button.replaceChildren(...before);
+    button.replaceChildren(...contentBefore);
   }
 }
 
@@ -124,14 +124,14 @@ export const whole = (text) => el("span", { class: "whole" }, text);
 export const unbroken = (text) => text.split(/(\b\d+ (?:d|h|min)(?: \d+ (?:h|min))?\b)/).map((part, at) => (at % 2 ? whole(part) : part));
 
 /** How long ago something was, to the minute. */
-const before = (milliseconds) => (milliseconds < 60000 ? "just now" : `${span(Math.floor(milliseconds / 60000) * 60000)} ago`);
+const ageText = (milliseconds) => (milliseconds < 60000 ? "just now" : `${span(Math.floor(milliseconds / 60000) * 60000)} ago`);
 
-export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : before(minutes * 60000));
+export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : ageText(minutes * 60000));
 
 export function time(text, relative = false) {
   if (!text) return "–";
   const [day, hour, zone] = stamp(text).split(" ");
-  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, before(now() - Date.parse(text))));
+  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, ageText(now() - Date.parse(text))));
 }
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));
@@ -140,7 +140,7 @@ export const tag = (level, text) => el("span", { class: `tag ${level}` }, text |
 export const loading = (what) => el("div", { class: "loading" }, el("p", { class: "soft" }, `Loading ${what} …`), el("div", { class: "bone" }), el("div", { class: "bone" }));
 
 /** An empty state: what is not there, and what to do about it. */
-export const nothing = (title, ...advice) => el("div", { class: "empty" }, el("p", { class: "lead" }, title), el("p", { class: "soft" }, advice));
+export const emptyState = (title, ...advice) => el("div", { class: "empty" }, el("p", { class: "lead" }, title), el("p", { class: "soft" }, advice));
 
 /** The address of a view. */
 export const hash = (view, parameters = {}) => `#/${view}${query(parameters)}`;
@@ -184,13 +184,13 @@ export function save(name, type, text) {
 export const closeDialogs = () => { for (const box of document.querySelectorAll("dialog[open]")) box.close(); };
 
 /** A button that closes the dialog it is in. */
-const closer = (text) => el("button", { type: "button", onclick: ({ currentTarget }) => currentTarget.closest("dialog").close() }, text);
+const closeButton = (text) => el("button", { type: "button", onclick: ({ currentTarget }) => currentTarget.closest("dialog").close() }, text);
 
-export const dialog = (title, ...children) => modal(title, children, el("p", {}, closer("Close")));
+export const dialog = (title, ...children) => modal(title, children, el("p", {}, closeButton("Close")));
 
 /** A dialog with a form; `button` sends it. */
 export function formDialog(title, form, button) {
-  form.append(el("p", { class: "acts" }, button, closer("Cancel")));
+  form.append(el("p", { class: "acts" }, button, closeButton("Cancel")));
   return modal(title, form);
 }
 

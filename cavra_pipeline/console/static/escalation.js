@@ -1,7 +1,7 @@
 // The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview; stored on request.
 
 import { ask } from "./api.js";
-import { ESCALATION, announce, busy, el, facts, nothing, plural, problem, providerName, span, stamp, swap, tag, time, whole, words } from "./dom.js";
+import { ESCALATION, announce, busy, el, facts, emptyState, plural, problem, providerName, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -27,7 +27,7 @@ export async function render(params, context) {
       maySave && el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "store", onclick: store }, "Save the plan"))), message,
     facts([["Open recoveries", plan.open_recovery_count], ["Past the limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Failed retries", plan.failed_execution_count]]),
     plan.escalation_routes.length ? routes(plan.escalation_routes)
-      : nothing(isKnown ? "There is no open recovery and no unresolved retry." : "No recovery playbook has arrived, so this is no all-clear.", "A recovery opens when a playbook names a connector that fails often.")];
+      : emptyState(isKnown ? "There is no open recovery and no unresolved retry." : "No recovery playbook has arrived, so this is no all-clear.", "A recovery opens when a playbook names a connector that fails often.")];
 }
 
 const routes = (rows) => table({ key: "routes", caption: "Routes", rows, columns: [

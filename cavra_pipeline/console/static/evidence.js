@@ -1,10 +1,10 @@
 // Evidence records behind an alert or a decision, newest first.
 
 import { ask } from "./api.js";
-import { LANES, announce, choice, el, field, hash, nothing, plural, problem, providerName, showDocument, stamp, swap, time, words } from "./dom.js";
+import { LANES, announce, choice, el, field, hash, emptyState, plural, problem, providerName, showDocument, stamp, swap, time, words } from "./dom.js";
 import { TYPES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
-import { across, table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 const MEMBERS = ["acknowledgement_state", "alert_level", "delivery_success"];
 
@@ -26,26 +26,26 @@ export async function render(params) {
   const result = el("div", {});
   const rows = [];
   let cursor = null;
-  const more = async () => {
+  const loadMore = async () => {
     try {
       const page = await ask("/evidence", { ...parameters, limit: 25, cursor });
       const isFirst = !rows.length;
       rows.push(...page.records);
       cursor = page.next;
-      swap(result, list(rows, params, cursor), cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": "older", onclick: more }, "Older records")));
+      swap(result, recordsTable(rows, params, cursor), cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": "older", onclick: loadMore }, "Older records")));
       if (!isFirst) announce(`${plural(rows.length, "record")} shown`);
     } catch (error) {
       swap(result, problem(error));
     }
   };
-  await more();
+  await loadMore();
   return [form, description, result];
 }
 
-function list(rows, params, cursor) {
-  if (!rows.length && !Object.values(params).some(Boolean)) return nothing("No evidence has arrived yet.", "The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in.");
-  if (!rows.length) return nothing("No record fits the filter.", "Widen it above, or ingest new evidence on the overview.");
-  return across("records", "Records", table({ key: "evidence", caption: "Records", note: cursor && "there are older ones", rows, columns: [
+function recordsTable(rows, params, cursor) {
+  if (!rows.length && !Object.values(params).some(Boolean)) return emptyState("No evidence has arrived yet.", "The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in.");
+  if (!rows.length) return emptyState("No record fits the filter.", "Widen it above, or ingest new evidence on the overview.");
+  return scrollRegion("records", "Records", table({ key: "evidence", caption: "Records", note: cursor && "there are older ones", rows, columns: [
     { name: "id", title: "Id, subject", value: (row) => row.record.session_id, cell: (row) => [el("span", { class: "id", title: row.record.session_id }, row.record.session_id), el("br"), deliveryLink(row)] },
     { name: "at", title: "Created", value: (row) => row.record.created_at, cell: (row) => time(row.record.created_at) },
     { name: "type", title: "Type", value: (row) => words(row.record_type), cell: (row) => [words(row.record_type), el("small", {}, words(row.lane))] },

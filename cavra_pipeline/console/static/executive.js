@@ -13,32 +13,32 @@ const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At
 export async function render(params, { status }) {
   const report = await ask("/executive-report", { as_of: asOf() });
   const foot = await executiveFoot(report);
-  const trouble = el("div", {});
+  const errorBox = el("div", {});
   const download = async () => {
     try {
       save(`executive-report-${report.as_of.slice(0, 10)}.html`, "text/html;charset=utf-8", await askText("/executive-report.html", { as_of: report.as_of }));
-      swap(trouble);
+      swap(errorBox);
     } catch (error) {
-      swap(trouble, problem(error));
+      swap(errorBox, problem(error));
     }
   };
   const [recoveries, days] = [report.recoveries, plural(report.window_days, "day")];
   const numberedActions = report.recommended_actions.filter((action) => action.number);
   const executiveActions = numberedActions.filter((action) => action.number > 1 && action.role === "executive");
-  const more = report.recommended_actions.filter((action) => !action.number);
+  const otherActions = report.recommended_actions.filter((action) => !action.number);
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
       el("p", { class: "state" }, unbroken(report.headline)), missedNotifications(report), executiveActions.length > 0 && el("p", {}, el("strong", {}, "You decide: "), executiveActions.map((action) => `${action.action.replace(/\.$/, "")} (step ${action.number}). `)),
-      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leaks(status),
+      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leakNotice(status),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${days}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
-        el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
+        el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), errorBox,
     facts([["Open recoveries", recoveries.open_count], ["Past the limit", recoveries.slo_breached_count], [`Opened in ${days}`, recoveries.opened_in_window_count], [`Closed in ${days}`, recoveries.closed_in_window_count],
       ["Of the closed, within the limit", shareWithin(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]]),
     el("div", { class: "split" },
-      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(numberedActions),
-        more.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${more.length} more`), actions(more, numberedActions.length + 1))),
+      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actionList(numberedActions),
+        otherActions.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${otherActions.length} more`), actionList(otherActions, numberedActions.length + 1))),
       el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((sentence) => el("li", {}, unbroken(sentence)))),
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
           { name: "cause", title: "What is wrong", value: (provider) => provider.cause, cell: (provider) => [tag(provider.severity), el("div", {}, provider.cause), el("small", {}, "oldest failure ", time(provider.failing_since))] },
@@ -62,7 +62,7 @@ function missedNotifications({ broken_providers: providers }) {
 }
 
 /** Secrets that were found and that no one has handled yet: the page says so too, the report itself does not. */
-function leaks(status) {
+function leakNotice(status) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
   return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
 }
@@ -74,6 +74,6 @@ function shareWithin(recoveries) {
 }
 
 /** The steps that the page shows, in its words; the page leaves the others out. */
-const actions = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((action) => el("li", {},
+const actionList = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((action) => el("li", {},
   el("p", {}, tag(action.urgency === "now" ? "critical" : "warning", action.urgency), ` ${words(action.role).replace(", ", " and ")}: `, el("strong", {}, action.action)), el("p", { class: "soft" }, action.because),
   action.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, action.then.map((step) => el("li", {}, step)))])));

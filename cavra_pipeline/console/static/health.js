@@ -1,16 +1,16 @@
 // Retry health: judge a lane now or at any past instant, see why, and act on it.
 
 import { ask, askAll, askIfThere } from "./api.js";
-import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultsOf, splitByAnswer } from "./acknowledge.js";
+import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { causeLines, firstOf, incidentsOf } from "./causes.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, emptyState, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
 import { proofFoot } from "./proof.js";
 import { table } from "./table.js";
 
-const number = (name, most, value) => el("input", { name, type: "number", min: 1, max: most, step: 1, inputmode: "numeric", value });
+const number = (name, max, value) => el("input", { name, type: "number", min: 1, max: max, step: 1, inputmode: "numeric", value });
 
 /** What a health report was asked with; its bundle is asked for with the same. */
 const PARAMETERS = ["as_of", "expected_interval_minutes", "stale_metadata_minutes", "window_hours"];
@@ -30,7 +30,7 @@ export async function render(params, context, root) {
   let newest = 0;
   const run = async (isSaved = false) => {
     if (!isPast() && lanes.every((laneStatus) => !laneStatus.evidence_record_count)) {
-      swap(result, nothing("No evidence has arrived yet.", "Nothing is evaluated until it has, so this is no all-clear. The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in."));
+      swap(result, emptyState("No evidence has arrived yet.", "Nothing is evaluated until it has, so this is no all-clear. The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in."));
       return;
     }
     const runNumber = ++newest;
@@ -41,7 +41,7 @@ export async function render(params, context, root) {
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...parameters, keep: isSaved });
       const saveButton = maySave && !isSaved && el("button", { type: "button", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
-      const nodes = await report(health, metadata, lanes.find((laneStatus) => laneStatus.lane === lane), context, again, saveButton);
+      const nodes = await report(health, metadata, lanes.find((laneStatus) => laneStatus.lane === lane), context, reload, saveButton);
       if (runNumber !== newest) return;
       swap(result, nodes);
       announce(`${words(lane)} is ${health.alert_level}`);
@@ -49,12 +49,12 @@ export async function render(params, context, root) {
       if (runNumber === newest) swap(result, problem(error));
     }
   };
-  const again = async (results) => {
+  const reload = async (results) => {
     if (!root.isConnected) return;
     const answer = await ask("/lanes", { as_of: asOf() });
     lanes.splice(0, lanes.length, ...answer.lanes);
     await run();
-    if (Array.isArray(results)) result.prepend(resultsOf(results));
+    if (Array.isArray(results)) result.prepend(resultSection(results));
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
   form.elements.lane.addEventListener("change", () => run());
@@ -62,7 +62,7 @@ export async function render(params, context, root) {
   await run();
 }
 
-async function report(health, metadata, lane, context, again, saveButton) {
+async function report(health, metadata, lane, context, reload, saveButton) {
   const until = health.as_of;
   const since = new Date(Date.parse(until) - health.window_hours * 3600000).toISOString();
   const range = { lane: health.lane, since, until };
@@ -72,7 +72,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
     askIfThere("/slots", { since, until }),
     ask("/incidents", { as_of: until, open: true }),
   ]);
-  const failed = executions.rows.filter((execution) => execution.status !== "delivered");
+  const failedExecutions = executions.rows.filter((execution) => execution.status !== "delivered");
   const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
   const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
   const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: health.recommended_actions[at] }))
@@ -80,7 +80,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
   const warning = causes.filter((incident) => gaps.some((gap) => gap.provider === incident.provider)).map(firstOf).find(Boolean);
-  const act = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: again });
+  const buttonFor = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: reload });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
@@ -101,14 +101,14 @@ async function report(health, metadata, lane, context, again, saveButton) {
     healthTimeline(health, runs.rows.map((run) => run.record), laneSlots),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and retries of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
-    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, buttonClass: warning ? null : "main", warning })),
+    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: reload, buttonClass: warning ? null : "main", warning })),
     gaps.length > 0 && el("p", { class: "soft" }, decidedWords(gaps) ? `${decidedWords(gaps)}: a person has decided, and the retry stays held. The others have no answer yet.` : "No one has answered these yet."),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries without an acknowledgement that releases them, those without an answer first", rows: splitByAnswer(health.acknowledgement_gaps.map((gap) => ({ ...gap, state: gap.acknowledgement_state }))).flat(), empty: "none", columns: [
       { name: "subject", title: "Subject", value: (gap) => subjectOf(health.lane, gap), cell: (gap) => deliveryLink(health.lane, subjectOf(health.lane, gap), gap.provider) },
       { name: "provider", title: "Provider", value: (gap) => providerName(gap.provider) },
       { name: "since", title: "Since", value: (gap) => gap.since, cell: (gap) => time(gap.since, true) },
       { name: "state", title: "Acknowledgement", value: (gap) => words(gap.state), cell: (gap) => (gap.state ? tag("warning", words(gap.state)) : "none") },
-      { name: "act", title: "Action", cell: (gap) => act(subjectOf(health.lane, gap), gap.provider, `gap-${subjectOf(health.lane, gap)}-${gap.provider}`) },
+      { name: "act", title: "Action", cell: (gap) => buttonFor(subjectOf(health.lane, gap), gap.provider, `gap-${subjectOf(health.lane, gap)}-${gap.provider}`) },
     ] }),
     health.approval_gaps.length > 0 && [el("h2", {}, "Approval gaps"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, columns: [
       { name: "subject", title: "Subject", value: (gap) => subjectOf(health.lane, gap), cell: (gap) => deliveryLink(health.lane, subjectOf(health.lane, gap), gap.provider) },
@@ -117,13 +117,13 @@ async function report(health, metadata, lane, context, again, saveButton) {
       { name: "state", title: "Approval", value: (gap) => words(gap.approval_state) || "none" },
     ] })],
     el("h2", {}, "Failed or skipped retries"),
-    table({ key: "failed", isTitled: false, caption: "Retries that failed or were skipped in the window", rows: failed, empty: "none", columns: [
+    table({ key: "failed", isTitled: false, caption: "Retries that failed or were skipped in the window", rows: failedExecutions, empty: "none", columns: [
       { name: "at", title: "At", value: (execution) => execution.record.created_at, cell: (execution) => time(execution.record.created_at) },
       { name: "subject", title: "Subject", value: (execution) => execution.subject, cell: (execution) => deliveryLink(health.lane, execution.subject, execution.record.provider) },
       { name: "provider", title: "Provider", value: (execution) => providerName(execution.record.provider) },
       { name: "status", title: "Status", value: (execution) => execution.status },
       { name: "record", title: "Record", cell: (execution) => [el("button", { type: "button", "aria-label": `Open the record of ${execution.subject}, ${execution.record.provider}`,
-        onclick: () => showDocument(`Retry ${execution.record.session_id}`, execution.record) }, "Open"), " ", act(execution.subject, execution.record.provider, `failed-${execution.record.session_id}`)] },
+        onclick: () => showDocument(`Retry ${execution.record.session_id}`, execution.record) }, "Open"), " ", buttonFor(execution.subject, execution.record.provider, `failed-${execution.record.session_id}`)] },
     ] }),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),

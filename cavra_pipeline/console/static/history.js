@@ -5,7 +5,7 @@ import { LANES, choice, el, facts, field, hash, laneChoice, now, providerName, s
 import { lines } from "./lines.js";
 import { asOf, today } from "./moment.js";
 import { proofFoot } from "./proof.js";
-import { across, table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 const DAY = 86400000;
 
@@ -57,7 +57,7 @@ function counts(dashboard) {
     facts([["Health reports", dashboard.health_report_count], ["Health alerts", dashboard.health_alert_count],
       ["Dry worker runs", dashboard.dry_worker_run_count], ["Live worker runs", dashboard.live_worker_run_count], ["Open outages", dashboard.open_outage_count],
       ["Quarantined records", dashboard.quarantined_record_count], ["Findings", dashboard.redaction_finding_count]]),
-    across("by-lane", "By lane", table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
+    scrollRegion("by-lane", "By lane", table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
       { name: "lane", title: "Lane", value: (lane) => words(lane.lane) },
       { name: "level", title: "Level", value: (lane) => lane.alert_level, cell: (lane) => tag(lane.alert_level) },
       number("evidence_record_count", "Records"), number("retry_plan_count", "Plans"), number("dry_worker_run_count", "Dry runs"), number("live_worker_run_count", "Live runs"),

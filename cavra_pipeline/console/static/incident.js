@@ -1,10 +1,10 @@
 // One provider incident: its cause, what to do, the deliveries behind it, and acting on all of them at once.
 
-import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
+import { acknowledgeAllButton, resultSection } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { WHERE_APPROVED, adviceOf, approvalGapsOf, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
 import { stateTag, statesOf } from "./decisions.js";
-import { el, facts, hash, nothing, now, plural, span, stamp, subjectOf, swap, visible, words } from "./dom.js";
+import { el, facts, hash, emptyState, now, plural, span, stamp, subjectOf, swap, visible, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
@@ -13,18 +13,18 @@ export async function render(params, context, root) {
   const at = { as_of: asOf() };
   const [{ incidents }, { lanes }, { alerts, silences }] = await Promise.all([ask("/incidents", at), ask("/lanes", at), ask("/alerts")]);
   const incident = incidents.find((candidate) => candidate.incident_id === params.id);
-  if (!incident) return nothing("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
+  if (!incident) return emptyState("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
   const gaps = gapsOf(incident.incident_id, lanes);
   const effect = gaps.length > 0 && effectOf(incident, gaps);
   const unapproved = approvalGapsOf(incident.incident_id, lanes);
   const states = new Map((await Promise.all([...new Set(incident.pairs.map((pair) => pair.lane))].map((name) => ask(`/lanes/${name}/plan`, at)))).flatMap((planAnswer) => planAnswer.plan.retry_decisions
     .filter((decision) => decision.provider === incident.provider).map((decision) => [`${planAnswer.plan.lane} ${subjectOf(planAnswer.plan.lane, decision)}`, statesOf(planAnswer)(decision)])));
   const stateOf = (pair) => states.get(`${pair.lane} ${pair.subject}`);
-  const again = async (outcome) => {
+  const reload = async (outcome) => {
     swap(root, await render(params, context, root));
     if (typeof outcome === "string") root.querySelector("#said").textContent = visible(outcome);
     else if (outcome) {
-      root.prepend(resultsOf(outcome));
+      root.prepend(resultSection(outcome));
       root.querySelector("#result").focus();
     }
   };
@@ -42,8 +42,8 @@ export async function render(params, context, root) {
       unapproved.length > 0 && el("p", { class: "soft" }, `${plural(unapproved.length, "delivery needs", "deliveries need")} an approval. ${WHERE_APPROVED}`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
       el("p", { class: "acts" },
-        acknowledgeAllButton({ pairs: gaps, of: titleOf(incident), key: "all", context, done: again, buttonClass: isFixedFirst(incident) ? null : "main", warning: firstOf(incident) }),
-        !incident.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, name: `Provider incident: ${titleOf(incident)}`, key: "silence", context, done: again }),
+        acknowledgeAllButton({ pairs: gaps, of: titleOf(incident), key: "all", context, done: reload, buttonClass: isFixedFirst(incident) ? null : "main", warning: firstOf(incident) }),
+        !incident.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, name: `Provider incident: ${titleOf(incident)}`, key: "silence", context, done: reload }),
         incidentRecords(incident, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
         el("a", { class: "button", href: hash("plan", { lane, provider: incident.provider }), "data-key": "what-if" }, "Preview its retry plan"))),
@@ -61,5 +61,5 @@ export async function render(params, context, root) {
 /** The lane that most of an incident's deliveries are in. */
 function mainLane({ lanes, pairs }) {
   const count = (lane) => pairs.filter((pair) => pair.lane === lane).length;
-  return lanes.reduce((most, lane) => (count(lane) > count(most) ? lane : most));
+  return lanes.reduce((largest, lane) => (count(lane) > count(largest) ? lane : largest));
 }

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { incidentAddress, titleOf } from "./causes.js";
-import { el, nothing, now, plural, span, tag, time, whole, words } from "./dom.js";
+import { el, emptyState, now, plural, span, tag, time, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { table } from "./table.js";
 
@@ -12,7 +12,7 @@ export async function render() {
   const { incidents } = await ask("/incidents", { as_of: asOf() });
   const open = incidents.filter((incident) => !incident.ended_at);
   const rows = [...open, ...incidents.filter((incident) => incident.ended_at).reverse()];
-  if (!rows.length) return nothing("No provider incident is known.", "An incident is a provider whose deliveries fail one after another. A single failing delivery is in its lane's retry plan.");
+  if (!rows.length) return emptyState("No provider incident is known.", "An incident is a provider whose deliveries fail one after another. A single failing delivery is in its lane's retry plan.");
   return [el("p", { class: "state" }, open.length ? `${plural(open.length, "incident is", "incidents are")} open` : "No incident is open"),
     table({ key: "incidents", caption: "Provider incidents", rows, columns: [
       { name: "what", title: "Cause", value: titleOf, cell: (incident) => el("a", { href: incidentAddress(incident), "data-key": `see-${incident.incident_id}` }, titleOf(incident)) },

@@ -30,13 +30,13 @@ async function pages(name, columns) {
   const rows = [];
   let cursor = null;
   let count = 0;
-  const more = async () => {
+  const loadMore = async () => {
     const page = await ask(`/${name}`, { limit: 50, cursor });
     rows.push(...page[name]);
     ({ next: cursor, count } = page);
     swap(node, table({ key: name, caption: words(name), isTitled: false, rows, empty: "none", columns }),
-      cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": `more-${name}`, onclick: () => more().catch((error) => node.append(problem(error))) }, "More")));
+      cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": `more-${name}`, onclick: () => loadMore().catch((error) => node.append(problem(error))) }, "More")));
   };
-  await more();
+  await loadMore();
   return { node, count };
 }

@@ -10,14 +10,14 @@ const LEFT = 52;
 export function lines(title, days, series) {
   const width = pictureWidth();
   const bottom = HEIGHT - 22;
-  const most = nice(Math.max(1, ...series.flatMap((line) => line.values.filter((value) => value !== null))));
+  const maxValue = roundUp(Math.max(1, ...series.flatMap((line) => line.values.filter((value) => value !== null))));
   const at = days.map((day) => Date.parse(day));
   const [from, to] = [at[0], at[at.length - 1]];
   const x = scale(from, to, LEFT, width);
-  const y = (value) => bottom - (value / most) * (bottom - 10);
+  const y = (value) => bottom - (value / maxValue) * (bottom - 10);
   const grid = [0, 0.5, 1].map((part) => [
-    svg("line", { class: "grid", x1: LEFT, x2: width - 10, y1: y(most * part), y2: y(most * part) }),
-    svg("text", { class: "tick", x: LEFT - 6, y: y(most * part) + 4, "text-anchor": "end" }, (most * part).toLocaleString("en")),
+    svg("line", { class: "grid", x1: LEFT, x2: width - 10, y1: y(maxValue * part), y2: y(maxValue * part) }),
+    svg("text", { class: "tick", x: LEFT - 6, y: y(maxValue * part) + 4, "text-anchor": "end" }, (maxValue * part).toLocaleString("en")),
   ]);
   const paths = series.map((line, number) => {
     const points = line.values.map((value, index) => [value, index]).filter(([value]) => value !== null);
@@ -30,12 +30,12 @@ export function lines(title, days, series) {
   const cursor = svg("line", { class: "cursor", y1: 6, y2: bottom, visibility: "hidden" });
   const readout = el("p", { class: "readout", role: "status" }, "Point at a day, or use the arrow keys, to read its numbers.");
   const chart = figure(title, `${days[0]} to ${days.at(-1)}; at the end: ${last}.`, width, HEIGHT,
-    [timeAxis(from, to, x, HEIGHT, width < 560 ? 5 : 10), grid, paths, cursor, edge(x(to), HEIGHT, days.at(-1).slice(5))], readout, legend, numbers(title, days, series));
-  follow(chart.querySelector(".picture"), { days, series, at, x, width, cursor, readout });
+    [timeAxis(from, to, x, HEIGHT, width < 560 ? 5 : 10), grid, paths, cursor, edge(x(to), HEIGHT, days.at(-1).slice(5))], readout, legend, numbersTable(title, days, series));
+  addReadout(chart.querySelector(".picture"), { days, series, at, x, width, cursor, readout });
   return chart;
 }
 
-function follow(picture, { days, series, at, x, width, cursor, readout }) {
+function addReadout(picture, { days, series, at, x, width, cursor, readout }) {
   let chosen = days.length - 1;
   const show = (index) => {
     chosen = Math.min(days.length - 1, Math.max(0, index));
@@ -57,12 +57,12 @@ function follow(picture, { days, series, at, x, width, cursor, readout }) {
   });
 }
 
-const numbers = (title, days, series) => el("details", { "data-key": `numbers-${title}` }, el("summary", {}, `Numbers of ${title.toLowerCase()}`),
+const numbersTable = (title, days, series) => el("details", { "data-key": `numbers-${title}` }, el("summary", {}, `Numbers of ${title.toLowerCase()}`),
   el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `Numbers of ${title.toLowerCase()}` },
     el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Day"), series.map((line) => el("th", { scope: "col", class: "number" }, line.name)))),
       el("tbody", {}, days.map((day, index) => el("tr", {}, el("th", { scope: "row" }, day), series.map((line) => el("td", { class: "number" }, line.values[index]?.toLocaleString("en") ?? "–"))))))));
 
-function nice(value) {
+function roundUp(value) {
   const size = 10 ** Math.floor(Math.log10(value));
   // Even, so that the line in the middle is a whole number too: these are counts.
   return [1, 2, 4, 6, 10].map((factor) => factor * size).find((bound) => bound >= value && bound % 2 === 0);

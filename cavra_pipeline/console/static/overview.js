@@ -1,60 +1,60 @@
 // Causes first, then every lane in one table: how it is, its failing deliveries by state, and its last days.
 
 import { ask } from "./api.js";
-import { acknowledgeAllButton, decidedWords, resultsOf } from "./acknowledge.js";
+import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, now, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
-import { keyOf, sharesBar } from "./pictures.js";
+import { colourKey, sharesBar } from "./pictures.js";
 import { refreshPart } from "./refresh.js";
 import { dayStrip } from "./strip.js";
-import { across, table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 export const isLive = true;
 
 /** The records that an alert of a lane is based on: of the deliveries that it names, or the newest of its type. */
 export const evidenceLink = (lane, alert, key) => recordsLink(alert.pairs, { lane, record_type: alert.record_type }, { "data-key": key });
 
-let before = null;
+let previousLevels = null;
 /** What came of the last acknowledgement of many, by the node that shows the view: a refresh draws it again. */
 const results = new WeakMap();
 
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
   const week = { from: daysAgo(6), to: today(), limit: 1 };
-  const [glance, { incidents }, { partitions }, sources, quarantine, findings] = await Promise.all([
+  const [laneStatus, { incidents }, { partitions }, sources, quarantine, findings] = await Promise.all([
     ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week),
   ]);
-  const { lanes } = glance;
-  if (!isPast()) setServerTime(glance.as_of);
+  const { lanes } = laneStatus;
+  if (!isPast()) setServerTime(laneStatus.as_of);
   const levels = lanes.map((lane) => `${words(lane.lane)} is ${lane.alert_level}`).join(", ");
-  if (before !== null && before !== levels) announce(`Changed: ${levels}`);
-  before = levels;
-  const again = async () => swap(root, await render(params, context, root));
+  if (previousLevels !== null && previousLevels !== levels) announce(`Changed: ${levels}`);
+  previousLevels = levels;
+  const reload = async () => swap(root, await render(params, context, root));
   const acknowledged = async (outcomes) => {
-    results.set(root, resultsOf(outcomes));
-    await again();
+    results.set(root, resultSection(outcomes));
+    await reload();
     root.querySelector("#result").focus();
   };
   const isEmpty = lanes.reduce((sum, lane) => sum + lane.evidence_record_count, 0) === 0;
-  if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(again));
-  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)]
+  if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(reload));
+  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
   const points = [...leaksPoint(context), ...otherPoints(lanes, quarantine.count, findings.count)];
   const inUse = lanes.filter((lane) => lane.alert_level !== "unknown");
-  const bad = inUse.filter((lane) => lane.alert_level !== "healthy");
+  const unhealthyLanes = inUse.filter((lane) => lane.alert_level !== "healthy");
   return [results.get(root),
     el("div", { class: "headline" }, el("section", { "aria-label": "In one sentence" },
-      el("p", { class: `state ${bad.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : bad.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
-      el("p", { class: "soft" }, `${bad.length ? `${bad.length} of ${plural(inUse.length, "lane")} in use ${bad.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(glance.as_of)} (not saved). `,
-        closureLine(glance.closure))),
-    !isPast() && refreshPart(again)),
+      el("p", { class: `state ${unhealthyLanes.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : unhealthyLanes.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
+      el("p", { class: "soft" }, `${unhealthyLanes.length ? `${unhealthyLanes.length} of ${plural(inUse.length, "lane")} in use ${unhealthyLanes.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(laneStatus.as_of)} (not saved). `,
+        closureLine(laneStatus.closure))),
+    !isPast() && refreshPart(reload)),
     !isPast() && idleNotice(context),
     causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
     points.length > 0 && el("p", { class: "notice" }, el("strong", {}, "Also: "), points.map((point, at) => [at > 0 && "; ", point]), "."),
-    lanesTable(lanes, partitions, incidents), keyOf("Retries", RETRIES), keyOf("Days", DAYS)];
+    lanesTable(lanes, partitions, incidents), colourKey("Retries", RETRIES), colourKey("Days", DAYS)];
 }
 
 /** What the colours of a lane's row stand for: of its failing deliveries, and of its days. */
@@ -77,11 +77,11 @@ function incidentCard(incident, lanes, context, done) {
   const gaps = gapsOf(incident.incident_id, lanes);
   const isMain = gaps.length > 0 && !isFixedFirst(incident);
   const acknowledge = acknowledgeAllButton({ pairs: gaps, of: titleOf(incident), key: `all-${incident.incident_id}`, context, done, buttonClass: isMain && "main", warning: firstOf(incident) });
-  const see = el("a", { class: isMain ? "button" : "button main", href: incidentAddress(incident), "data-key": `see-${incident.incident_id}` }, "Open the incident");
+  const openLink = el("a", { class: isMain ? "button" : "button main", href: incidentAddress(incident), "data-key": `see-${incident.incident_id}` }, "Open the incident");
   return causeCard({
     level: "critical", count: incident.pairs.length, unit: incident.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(incident), href: incidentAddress(incident), since: incident.began_at,
     details: `In ${plural(incident.lanes.length, "lane")}.`, next: adviceOf(incident), note: gaps.length > 0 && effectOf(incident, gaps),
-    acts: [...(isMain ? [acknowledge, see] : [see, acknowledge]), incidentRecords(incident, `records-${incident.incident_id}`)],
+    buttons: [...(isMain ? [acknowledge, openLink] : [openLink, acknowledge]), incidentRecords(incident, `records-${incident.incident_id}`)],
   });
 }
 
@@ -100,7 +100,7 @@ function looseFailures(lanes, context, done) {
     title: `${plural(count, "delivery", "deliveries")} failed without an open incident: ${shares.map(([name, share]) => `${providerName(name)} ${share.toLocaleString("en")}`).join(", ")}`,
     details: failingLanes.map((lane, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: lane.lane }), "data-key": `loose-${lane.lane}` }, words(lane.lane))]).concat("."),
     next: `Read in ${failingLanes.length === 1 ? "the" : "each"} lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}`,
-    acts: [el("a", { class: "button main", href: hash("plan", { lane: failingLanes[0].lane, run: 1 }), "data-key": "see-loose" }, failingLanes.length === 1 ? "Open the plan" : "Open the first plan"),
+    buttons: [el("a", { class: "button main", href: hash("plan", { lane: failingLanes[0].lane, run: 1 }), "data-key": "see-loose" }, failingLanes.length === 1 ? "Open the plan" : "Open the first plan"),
       acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done, buttonClass: null })],
   })];
 }
@@ -108,25 +108,25 @@ function looseFailures(lanes, context, done) {
 /** Lanes whose worker is down: one cause, whatever their number. It leads to the lanes' health, where their outages stand. */
 function stoppedWorkers(lanes) {
   const hasNeverRun = (lane) => lane.alert_level !== "unknown" && lane.latest_worker_age_minutes === null;
-  const down = lanes.filter((lane) => (lane.outage_open_since && !lane.usual_interval_minutes) || hasNeverRun(lane));
-  if (!down.length) return [];
+  const downLanes = lanes.filter((lane) => (lane.outage_open_since && !lane.usual_interval_minutes) || hasNeverRun(lane));
+  if (!downLanes.length) return [];
   const health = (lane) => hash("health", { lane: lane.lane, run: 1 });
-  const since = down[0].outage_open_since;
-  const length = (lane) => (hasNeverRun(lane) ? " (has never run)" : down.length > 1 && [" ", whole(`(${span(now() - Date.parse(lane.outage_open_since))})`)]);
+  const since = downLanes[0].outage_open_since;
+  const length = (lane) => (hasNeverRun(lane) ? " (has never run)" : downLanes.length > 1 && [" ", whole(`(${span(now() - Date.parse(lane.outage_open_since))})`)]);
   return [causeCard({
-    level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
-    href: health(down[0]), since: down.length === 1 && since, details: down.map((lane, at) => [at > 0 && ", ", el("a", { href: health(lane), "data-key": `down-${lane.lane}` }, words(lane.lane)), length(lane)]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane).toLowerCase()} is down` : `${downLanes.length} workers are down`,
+    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: downLanes.map((lane, at) => [at > 0 && ", ", el("a", { href: health(lane), "data-key": `down-${lane.lane}` }, words(lane.lane)), length(lane)]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
     note: !isPast() && "Alerts name the runs missed since the Dagster daemon first ran here; earlier ones are in each lane's health.",
-    acts: [el("a", { class: "button main", href: hash("worker", { lane: down[0].lane }), "data-key": "see-worker" }, down.length === 1 ? "Open the worker" : "Open the first worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
+    buttons: [el("a", { class: "button main", href: hash("worker", { lane: downLanes[0].lane }), "data-key": "see-worker" }, downLanes.length === 1 ? "Open the worker" : "Open the first worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
 
-function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit }) {
-  if (!late) return [];
+function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count: breachedCount, recovery_slo_minutes: limit }) {
+  if (!breachedCount) return [];
   return [causeCard({
-    level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is past its", "recoveries are past their")} limit of ${span(limit * 60000)}`, href: hash("recoveries"),
+    level: "critical", count: breachedCount, unit: breachedCount === 1 ? "recovery" : "recoveries", title: `${plural(breachedCount, "recovery is past its", "recoveries are past their")} limit of ${span(limit * 60000)}`, href: hash("recoveries"),
     details: `${open} open in all.`, next: RECOVERY_STEP,
-    acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Open the recoveries"),
+    buttons: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Open the recoveries"),
       el("a", { class: "button", href: hash("escalation"), "data-key": "see-escalation" }, "Escalation plan")],
   })];
 }
@@ -138,7 +138,7 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
   return [causeCard({
     level: unreadable || faults.length ? "critical" : "warning", count, unit: count === 1 ? "source" : "sources", title: faults.length ? "sources.yaml has faults" : "Evidence does not arrive as it should", href: hash("sources"),
     details: `${failingSources.map((source) => `${source.source} ${source.state === "silent" ? "is silent" : "can't be read"}`).join(", ")}.`, next: "See what each source says, and fix it there.",
-    acts: [el("a", { class: "button", href: hash("sources"), "data-key": "standing-sources" }, "Sources")],
+    buttons: [el("a", { class: "button", href: hash("sources"), "data-key": "standing-sources" }, "Sources")],
   })];
 }
 
@@ -168,13 +168,13 @@ function intervals({ usual_interval_minutes: usual, expected_interval_minutes: e
 }
 
 function lanesTable(lanes, partitions, incidents) {
-  const most = Math.max(1, ...lanes.map((lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count));
+  const maxCount = Math.max(1, ...lanes.map((lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
-  return across("lanes", "Lanes", table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
+  return scrollRegion("lanes", "Lanes", table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
     { name: "lane", title: "Lane", value: (lane) => words(lane.lane), cell: (lane) => el("a", { href: hash("health", { lane: lane.lane, run: 1 }), "data-key": `health-${lane.lane}` }, words(lane.lane)) },
     { name: "state", title: "State", value: rank, cell: (lane) => [tag(lane.alert_level, lane.alert_level === "unknown" ? "Not in use" : undefined), causesOf(lane, incidents)] },
     { name: "worker", title: "Last worker run", value: (lane) => lane.latest_worker_age_minutes ?? Infinity, cell: (lane) => (lane.alert_level === "unknown" ? "–" : [whole(ago(lane.latest_worker_age_minutes)), el("small", { class: "whole" }, intervals(lane))]) },
-    { name: "plan", title: "Failing deliveries", value: (lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count, cell: (lane) => planCell(lane, most) },
+    { name: "plan", title: "Failing deliveries", value: (lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count, cell: (lane) => planCell(lane, maxCount) },
     { name: "days", title: `Last ${partitions.length} days`, cell: (lane) => dayStrip(lane.lane, partitions, isPast() ? lane.alert_level : null) },
   ] }));
 }
@@ -187,11 +187,11 @@ function causesOf(lane, incidents) {
     !laneIncidents.length && lane.alerts.length > 0 && el("small", {}, alertText)];
 }
 
-function planCell(lane, most) {
+function planCell(lane, maxCount) {
   const gated = lane.held_count;
   const counts = [["retry", lane.retryable_count - gated], ["gate", gated], ["wait", lane.waiting_count], ["gone", lane.suppressed_count]];
   if (!counts.some(([, count]) => count)) return lane.alert_level === "unknown" ? "–" : el("span", { class: "soft" }, "none");
   const names = { retry: "ready", gate: `held for ${gateOf(lane.lane)}`, wait: "waiting", gone: "exhausted" };
   const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
-  return [sharesBar(counts, most, text), el("a", { class: "small", href: hash("plan", { lane: lane.lane, run: 1 }), "data-key": `plan-${lane.lane}` }, text)];
+  return [sharesBar(counts, maxCount, text), el("a", { class: "small", href: hash("plan", { lane: lane.lane, run: 1 }), "data-key": `plan-${lane.lane}` }, text)];
 }

@@ -13,8 +13,8 @@ export function scale(from, to, left, width) {
   return (at) => left + ((Math.min(Math.max(at, from), to) - from) / (to - from || 1)) * (width - left - 10);
 }
 
-export function timeAxis(from, to, x, height, most) {
-  const step = STEPS.find((size) => (to - from) / size <= most) || 366 * DAY;
+export function timeAxis(from, to, x, height, maxCount) {
+  const step = STEPS.find((size) => (to - from) / size <= maxCount) || 366 * DAY;
   const marks = [];
   const right = x(to);
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
@@ -74,18 +74,18 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
   });
   const last = now < to ? [...edge(x(now), height, "now"), ...edge(x(to), height, "due")] : edge(x(to), height, "now");
   const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
-  const turn = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
+  const kneeLine = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
     !isNarrow && svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, "shortened")];
-  return figure(title, summary, width, height, [axis, rowGroups, turn || [], last], ...below);
+  return figure(title, summary, width, height, [axis, rowGroups, kneeLine || [], last], ...below);
 }
 
 /** How a lane's failing deliveries divide: parts [[kind, count]], to the scale of the lane that has most. */
-export function sharesBar(parts, most, text) {
+export function sharesBar(parts, maxCount, text) {
   let left = 0;
   return svg("svg", { class: "shares", viewBox: "0 0 160 10", preserveAspectRatio: "none", role: "img", "aria-label": text },
     svg("rect", { class: "track", x: 0, y: 0, width: 160, height: 10 }),
     parts.map(([kind, count]) => {
-      const width = (count / most) * 160;
+      const width = (count / maxCount) * 160;
       const part = svg("rect", { class: kind, x: left, y: 0, width, height: 10 });
       left += width;
       return part;
@@ -96,7 +96,7 @@ const parse = (text) => Date.parse(text);
 const KINDS = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
 
 /** What the colours of a picture stand for: kinds [[class, text]]. */
-export const keyOf = (title, kinds) => el("ul", { class: "legend", "aria-label": `Key: ${title.toLowerCase()}` }, el("li", {}, el("strong", {}, title)),
+export const colourKey = (title, kinds) => el("ul", { class: "legend", "aria-label": `Key: ${title.toLowerCase()}` }, el("li", {}, el("strong", {}, title)),
   kinds.map(([kind, text]) => el("li", {}, el("i", { class: `dot ${kind}`, "aria-hidden": "true" }), text)));
 
 /** What the colours of scheduled runs stand for. */
@@ -124,5 +124,5 @@ export function healthTimeline(health, runs, slots) {
   const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((outage) =>
     el("li", {}, `${outage.started_at ? stamp(outage.started_at) : "Never ran"} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${outage.missed_runs} runs missed`))));
-  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [slots.length > 0 && keyOf("Scheduled runs", VERDICTS), list] });
+  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [slots.length > 0 && colourKey("Scheduled runs", VERDICTS), list] });
 }

@@ -2,7 +2,7 @@
 
 import { LABEL } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { summaryOf, report } from "./decisions.js";
+import { summaryOf, planReport } from "./decisions.js";
 import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, words } from "./dom.js";
 import { POLICIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
@@ -25,16 +25,16 @@ export async function render(params, context, root) {
       field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525,600."),
       field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
       field("Requested by", el("input", { name: "generated_by", ...LABEL, value: params.generated_by || "" }), LABEL.title)),
-    check("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
+    checkbox("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
     el("p", { class: "acts" }, el("button", { "data-key": "look" }, "Preview")));
   const draw = async (isSaved) => {
     swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
     try {
-      const { planAnswer, policy } = await planned(form, isSaved, params);
+      const { planAnswer, policy } = await fetchPlan(form, isSaved, params);
       const save = mayPlan && !isPast() && !isSaved && ((buttonClass) => el("button", { type: "button", class: buttonClass, "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan"));
       const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
         : "Your token may preview a plan, not save one: that needs the scope plan.";
-      swap(result, await report(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params.provider));
+      swap(result, await planReport(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params.provider));
       announce(summaryOf(planAnswer));
     } catch (error) {
       swap(result, problem(error));
@@ -52,13 +52,13 @@ export async function render(params, context, root) {
 
 const isUnusual = (params) => ["backoff_multiplier", "max_retry_delay_minutes", "non_retryable_status_codes", "allow_immediate_retry"].some((name) => params[name]);
 
-function check(name, text, value) {
+function checkbox(name, text, value) {
   const input = el("input", { name, type: "checkbox", id: `f-${name}`, checked: value === "on" });
   return el("div", { class: "field check" }, input, el("label", { for: input.id }, text));
 }
 
 /** The plan, and the policy that was asked for, as the API takes it in an address. */
-async function planned(form, isSaved, params) {
+async function fetchPlan(form, isSaved, params) {
   const values = Object.fromEntries(new FormData(form));
   history.replaceState(history.state, "", hash("plan", { ...values, provider: params.provider, as_of: params.as_of }));
   const { lane, generated_by: by, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = values;

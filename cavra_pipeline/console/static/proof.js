@@ -1,7 +1,7 @@
 // The foot of a plan or health report: what it can be proven from, its proof to download, and a check here.
 
 import { ask, askAnswer, askIfThere } from "./api.js";
-import { canCheck, checks, UnsupportedBundle, NotProven, REST } from "./bundle.js";
+import { canCheck, checks, UnsupportedBundle, NotProven, UNCHECKED } from "./bundle.js";
 import { announce, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
 
 /**
@@ -25,7 +25,7 @@ export function proofFoot(report, path, parameters = {}) {
     });
     return fetched;
   };
-  const trying = async (button, act) => {
+  const runWithButton = async (button, act) => {
     button.disabled = true;
     try {
       await act();
@@ -35,26 +35,26 @@ export function proofFoot(report, path, parameters = {}) {
       button.disabled = false;
     }
   };
-  const download = ({ currentTarget: button }) => trying(button, async () => save(`${id}.zip`, "application/zip", await bundle()));
-  const verify = ({ currentTarget: button }) => trying(button, async () => {
+  const download = ({ currentTarget: button }) => runWithButton(button, async () => save(`${id}.zip`, "application/zip", await bundle()));
+  const verify = ({ currentTarget: button }) => runWithButton(button, async () => {
     swap(result, el("p", { class: "soft" }, "Checking …"));
     await showChecks(result, await bundle(), { pageReport: report }, `${id}.zip`);
   });
-  const acts = el("p", { class: "acts" },
+  const buttons = el("p", { class: "acts" },
     el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof"),
     el("button", { type: "button", "data-key": "verify-proof", onclick: verify }, "Verify here"));
-  describe(basisText, verb, report, acts);
-  return el("section", { class: "proof", "aria-label": "Proof" }, basisText, acts, result, otherFile(result));
+  showBasis(basisText, verb, report, buttons);
+  return el("section", { class: "proof", "aria-label": "Proof" }, basisText, buttons, result, otherFile(result));
 }
 
-async function describe(node, verb, report, acts) {
+async function showBasis(node, verb, report, buttons) {
   try {
     const basis = await ask(`/lanes/${report.lane}/proof`, { as_of: report.as_of });
     swap(node, verb, ` ${plural(basis.record_count, "record")} of ${plural(basis.day_count, "day")}, ${checkpointWords(basis.checkpoint)}, `,
       `${basis.signed_by ? `signed by ${basis.signed_by}` : "unsigned"}, ${witnessWords(basis.witnesses)}.`);
   } catch (error) {
     // Without a checkpoint there is nothing to download.
-    acts.hidden = error.status === 404;
+    buttons.hidden = error.status === 404;
     swap(node, error.detail ?? "It is not known what it can be proven from.");
   }
 }
@@ -134,14 +134,14 @@ async function showChecks(result, raw, options, name) {
   const verdict = fault ? "Not proven" : "What was checked holds";
   swap(result, el("div", { class: `verdict ${fault ? "critical" : "healthy"}`, role: fault ? "alert" : null },
     el("p", { class: "state" }, verdict),
-    el("ul", { class: "checks" }, rows.map((row) => check(row.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), row.part, row.detail)),
-      fault && check(tag("critical", "fails"), what.length ? part : "file", what.length ? what.join(": ") : fault)),
+    el("ul", { class: "checks" }, rows.map((row) => checkItem(row.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), row.part, row.detail)),
+      fault && checkItem(tag("critical", "fails"), what.length ? part : "file", what.length ? what.join(": ") : fault)),
     !fault && el("p", {}, "Not checked here, but by its own verifier (", el("code", {}, `python3 ${name}`), "), which needs nothing but Python 3.11:"),
-    !fault && el("ul", {}, REST.map((text) => el("li", {}, text)))));
+    !fault && el("ul", {}, UNCHECKED.map((text) => el("li", {}, text)))));
   announce(`${verdict}${fault ? `: ${fault}` : ""}`);
 }
 
 const notChecked = (why, name) => el("div", { class: "notice", role: "alert" }, el("p", {}, el("strong", {}, "Not checked. "),
   `${why} Check it by its own verifier: `, el("code", {}, `python3 ${name}`)));
 
-const check = (mark, part, detail) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${detail}`);
+const checkItem = (mark, part, detail) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${detail}`);

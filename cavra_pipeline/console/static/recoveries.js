@@ -6,12 +6,12 @@ import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, provi
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
-import { across, table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 const LEVELS = { breached: "critical", open: "warning", closed: "healthy" };
 const TEXTS = { breached: "Past its limit", open: "Open", closed: "Closed" };
 const minutes = (count) => span(count * 60000);
-const number = (name, most, value) => el("input", { name, type: "number", min: 1, max: most, step: 1, inputmode: "numeric", value });
+const number = (name, max, value) => el("input", { name, type: "number", min: 1, max: max, step: 1, inputmode: "numeric", value });
 
 export async function render(params, context, root) {
   const parameters = { as_of: asOf(), slo_minutes: params.slo_minutes };
@@ -23,35 +23,35 @@ export async function render(params, context, root) {
   } }, el("div", { class: "fields" },
     field("Limit (minutes)", number("slo_minutes", 525600, params.slo_minutes || ""), "1 to 525,600. Leave empty for 240.")),
   el("p", { class: "acts" }, el("button", { "data-key": "show" }, "Show recoveries")));
-  const again = async (text) => {
+  const reload = async (text) => {
     swap(root, await render(params, context, root));
     root.querySelector("#said").textContent = visible(text);
     announce(text);
     root.querySelector("#recoveries").focus();
   };
-  const act = mayAct && !parameters.as_of && ((recovery) => closeButton(recovery, context, again));
+  const act = mayAct && !parameters.as_of && ((recovery) => closeButton(recovery, context, reload));
   return [tabs("recoveries", "recoveries"), verdict(report), el("p", { id: "said" }),
-    mayAct && !parameters.as_of && el("p", { class: "acts" }, playbookButton(context, again)),
+    mayAct && !parameters.as_of && el("p", { class: "acts" }, playbookButton(context, reload)),
     !mayAct && el("p", { class: "soft" }, "Your token may not open or close a recovery: that needs the scope acknowledge."),
     parameters.as_of && el("p", { class: "soft" }, "Recoveries are opened and closed as of now: choose Now above to do so."),
     openTable(report.recoveries.filter((recovery) => recovery.slo_status !== "closed"), report, act),
     closedTable(report.recoveries.filter((recovery) => recovery.slo_status === "closed"), act),
-    groups(report.recovery_groups), counts(report), el("details", { "data-key": "limit" }, el("summary", {}, "Another limit"), form)];
+    groupsTable(report.recovery_groups), countTables(report), el("details", { "data-key": "limit" }, el("summary", {}, "Another limit"), form)];
 }
 
 function verdict(report) {
-  const { recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit } = report;
-  const unowned = report.recoveries.filter((recovery) => recovery.slo_status !== "closed" && !recovery.owner).length;
+  const { recovery_open_count: open, recovery_slo_breached_count: breachedCount, recovery_slo_minutes: limit } = report;
+  const unownedCount = report.recoveries.filter((recovery) => recovery.slo_status !== "closed" && !recovery.owner).length;
   const isKnown = report.state !== "no_playbook";
   const headline = !isKnown ? "No recovery is known"
-    : late ? `${plural(late, "recovery is past its", "recoveries are past their")} limit of ${minutes(limit)}`
+    : breachedCount ? `${plural(breachedCount, "recovery is past its", "recoveries are past their")} limit of ${minutes(limit)}`
       : open ? `${plural(open, "recovery is open, within its", "recoveries are open, within their")} limit of ${minutes(limit)}` : "No recovery is open";
   return [el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
     el("p", { class: "state" }, headline),
     !isKnown && el("p", {}, "No recovery playbook has arrived, so this is no all-clear. Ingest CAVRA's evidence, or open a playbook here: it opens a recovery for each connector that fails often."),
-    isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unowned > 0 && `Name an owner for ${plural(unowned, "recovery", "recoveries")}. `, RECOVERY_STEP),
+    isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unownedCount > 0 && `Name an owner for ${plural(unownedCount, "recovery", "recoveries")}. `, RECOVERY_STEP),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.playbook_count, "playbook")}.`)),
-  isKnown && facts([["Open", open], ["Past the limit", late], ["Closed", report.recovery_closed_count],
+  isKnown && facts([["Open", open], ["Past the limit", breachedCount], ["Closed", report.recovery_closed_count],
     ["Closed within its limit", report.recoveries.filter((recovery) => recovery.slo_status === "closed" && Date.parse(recovery.closed_at) - Date.parse(recovery.opened_at) <= limit * 60000).length]])];
 }
 
@@ -66,10 +66,10 @@ const failuresColumn = { name: "failures", title: "Failures", value: (recovery) 
 const actionColumn = (act) => ({ name: "act", title: "Action", cell: (recovery) => act(recovery) });
 
 function openTable(rows, report, act) {
-  const left = (recovery) => report.recovery_slo_minutes - recovery.age_minutes;
-  return across("recoveries", "Open recoveries", table({ key: "open", caption: "Open recoveries", rows, empty: "none. Open a playbook when a connector fails often.", columns: [
+  const minutesLeft = (recovery) => report.recovery_slo_minutes - recovery.age_minutes;
+  return scrollRegion("recoveries", "Open recoveries", table({ key: "open", caption: "Open recoveries", rows, empty: "none. Open a playbook when a connector fails often.", columns: [
     recoveryColumn, stateColumn,
-    { name: "age", title: "Open for", value: (recovery) => recovery.age_minutes, cell: (recovery) => [whole(minutes(recovery.age_minutes)), el("small", {}, "since ", time(recovery.opened_at)), left(recovery) > 0 && el("small", {}, `${minutes(left(recovery))} left`)] },
+    { name: "age", title: "Open for", value: (recovery) => recovery.age_minutes, cell: (recovery) => [whole(minutes(recovery.age_minutes)), el("small", {}, "since ", time(recovery.opened_at)), minutesLeft(recovery) > 0 && el("small", {}, `${minutes(minutesLeft(recovery))} left`)] },
     failuresColumn, ownerColumn,
     { name: "notified", title: "Notified via", value: (recovery) => recovery.notified_through.map(providerName).join(", ") || "no one" },
     act && actionColumn(act),
@@ -77,7 +77,7 @@ function openTable(rows, report, act) {
 }
 
 function closedTable(rows, act) {
-  return across("closed", "Closed recoveries", table({ key: "closed", caption: "Closed recoveries", rows, empty: "none so far.", columns: [
+  return scrollRegion("closed", "Closed recoveries", table({ key: "closed", caption: "Closed recoveries", rows, empty: "none so far.", columns: [
     recoveryColumn, openedColumn, { name: "closed", title: "Closed", value: (recovery) => recovery.closed_at, cell: (recovery) => time(recovery.closed_at) },
     { name: "minutes", title: "Open for", value: (recovery) => recovery.closure_minutes, cell: (recovery) => whole(minutes(recovery.closure_minutes)) },
     failuresColumn, closureColumn, ownerColumn, act && actionColumn(act),
@@ -85,7 +85,7 @@ function closedTable(rows, act) {
 }
 
 /** Recoveries of one provider that overlap: probably one outage. */
-function groups(recoveryGroups) {
+function groupsTable(recoveryGroups) {
   const rows = recoveryGroups.filter((group) => group.recovery_count > 1);
   return rows.length > 0 && [el("h2", {}, "One outage, several recoveries"),
     table({ key: "groups", isTitled: false, caption: "Recoveries of one provider that overlap", rows, columns: [
@@ -96,7 +96,7 @@ function groups(recoveryGroups) {
 }
 
 /** Closures by state, provider and day, as CAVRA counts it: by record. */
-function counts(report) {
+function countTables(report) {
   const number = (name, title) => ({ name, title, value: (row) => row[name], number: true });
   if (!report.provider_summary.length) return null;
   return el("details", { "data-key": "counts" }, el("summary", {}, "Counts by provider and by day"),
@@ -110,7 +110,7 @@ function counts(report) {
     ] }));
 }
 
-function closeButton(recovery, context, again) {
+function closeButton(recovery, context, reload) {
   const isClosed = recovery.slo_status === "closed";
   const verb = isClosed ? "Reopen" : "Close";
   const open = () => {
@@ -121,18 +121,18 @@ function closeButton(recovery, context, again) {
       async ({ external_ref: ticket, ...rest }) => {
         const { closure } = await ask("/recoveries/closures", {}, { playbook_id: recovery.playbook_id, provider: recovery.provider, ...rest, external_ref: ticket.trim() || undefined });
         return closure ? `Recorded: ${providerName(recovery.provider)} is ${closure.closure_state}.` : "Nothing was recorded: the newest closure says the same.";
-      }, again, isClosed ? "Record reopening" : "Record closure", "Recorded");
+      }, reload, isClosed ? "Record reopening" : "Record closure", "Recorded");
   };
   return el("button", { type: "button", "data-key": `close-${recovery.playbook_id}-${recovery.provider}`, "aria-label": `${verb} the recovery of ${providerName(recovery.provider)} in ${recovery.playbook_id}`, onclick: open }, verb);
 }
 
-function playbookButton(context, again) {
+function playbookButton(context, reload) {
   const open = () => actForm("Open a playbook", "Opens a recovery for each connector whose deliveries fail often and that has none open. Nothing is sent.",
     [field("Min failures", number("min_failure_count", 10000, 2), "A connector with as many failures gets a recovery."),
       field("Look back (hours)", number("lookback_hours", 8760, 24), "1 to 8,760.")], context,
-    async ({ min_failure_count: least, lookback_hours: hours, ...rest }) => {
-      const { playbook } = await ask("/playbook", {}, { min_failure_count: Number(least), lookback_hours: Number(hours), ...rest });
+    async ({ min_failure_count: minFailures, lookback_hours: hours, ...rest }) => {
+      const { playbook } = await ask("/playbook", {}, { min_failure_count: Number(minFailures), lookback_hours: Number(hours), ...rest });
       return playbook ? `Opened ${plural(playbook.provider_count, "recovery", "recoveries")} with playbook ${playbook.playbook_id}.` : "No recovery was opened: no connector fails that often without an open recovery.";
-    }, again, "Open a playbook", "Done");
+    }, reload, "Open a playbook", "Done");
   return el("button", { type: "button", "data-key": "playbook", onclick: open }, "Open a playbook");
 }

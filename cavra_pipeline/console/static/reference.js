@@ -1,7 +1,7 @@
 // The API reference: every operation of /openapi.json with its parameters, its body, an example and a form to try it.
 
 import { ask, askAnswer, query } from "./api.js";
-import { announce, el, field, nothing, plural, problem, save, swap, tag, visible, words } from "./dom.js";
+import { announce, el, field, emptyState, plural, problem, save, swap, tag, visible, words } from "./dom.js";
 
 const COLOURS = { get: "calm", post: "warning" };
 
@@ -12,10 +12,10 @@ export async function render(params) {
   const find = el("input", { name: "find", type: "search", value: params.find || "", autocomplete: "off" });
   const draw = () => {
     const needle = find.value.trim().toLowerCase();
-    const fits = (operation) => !needle || `${operation.method} ${operation.path} ${operation.summary} ${operation.operationId}`.toLowerCase().includes(needle);
-    const matches = [...groups].map(([tag_, operations]) => [tag_, operations.filter(fits)]).filter(([, operations]) => operations.length);
+    const isMatch = (operation) => !needle || `${operation.method} ${operation.path} ${operation.summary} ${operation.operationId}`.toLowerCase().includes(needle);
+    const matches = [...groups].map(([tag_, operations]) => [tag_, operations.filter(isMatch)]).filter(([, operations]) => operations.length);
     swap(result, matches.map(([tag_, operations]) => el("section", { "aria-label": tag_ }, el("h2", {}, words(tag_)), operations.map((operation) => operationBox(operation, document_)))),
-      !matches.length && nothing("No operation matches.", "Search by path, method or word."));
+      !matches.length && emptyState("No operation matches.", "Search by path, method or word."));
     announce(`${plural(matches.reduce((sum, [, operations]) => sum + operations.length, 0), "operation")} shown`);
   };
   find.addEventListener("input", draw);
@@ -25,15 +25,15 @@ export async function render(params) {
 }
 
 /** A description: its words between backticks as code. */
-const described = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? el("code", {}, part) : part));
+const descriptionNodes = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? el("code", {}, part) : part));
 
-const hintOf = ({ description, schema }) => (description ?? schema?.description ? described(description ?? schema.description) : null);
+const hintOf = ({ description, schema }) => (description ?? schema?.description ? descriptionNodes(description ?? schema.description) : null);
 
 const operationsOf = ({ paths }) => Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, ...operation })));
 
 function operationBox(operation, document_) {
   const box = el("details", { class: "operation", "data-key": `op-${operation.operationId}` },
-    el("summary", {}, tag(COLOURS[operation.method], operation.method.toUpperCase()), " ", el("code", {}, operation.path), " ", el("span", { class: "soft" }, described(operation.summary))));
+    el("summary", {}, tag(COLOURS[operation.method], operation.method.toUpperCase()), " ", el("code", {}, operation.path), " ", el("span", { class: "soft" }, descriptionNodes(operation.summary))));
   // Drawn when it is opened: the document is long.
   box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(...body(operation, document_)); });
   return box;
@@ -48,16 +48,16 @@ function body(operation, document_) {
   const answer = Object.entries(operation.responses).find(([status]) => status < 300);
   const example = answer?.[1].content?.["application/json"]?.example;
   const errors = Object.entries(operation.responses).filter(([status]) => status >= 300);
-  return [el("p", {}, described((operation.description ?? "").replace(/\s*Scope: `\w+`\./, "")), " ", el("span", { class: "soft" }, `Scope: ${operation["x-scope"]}.`)), trial(operation, bodySchema, document_),
+  return [el("p", {}, descriptionNodes((operation.description ?? "").replace(/\s*Scope: `\w+`\./, "")), " ", el("span", { class: "soft" }, `Scope: ${operation["x-scope"]}.`)), tryForm(operation, bodySchema, document_),
     example !== undefined && el("details", {}, el("summary", {}, `Example answer (${answer[0]})`), el("pre", { tabindex: "0" }, JSON.stringify(example, null, 2))),
     el("details", {}, el("summary", {}, "Errors"), el("ul", { class: "plain" }, errors.map(([status, { description }]) => el("li", {}, `${status}: ${description}`))))];
 }
 
-function trial(operation, bodySchema, document_) {
+function tryForm(operation, bodySchema, document_) {
   const result = el("div", { "aria-live": "polite" });
   const parameters = (operation.parameters || []).filter((parameter) => parameter.in !== "header");
   const inputs = parameters.map((parameter) => el("input", { name: `${operation.operationId}-${parameter.name}`, required: parameter.required, placeholder: typeOf(parameter.schema), value: "" }));
-  const text = bodySchema && el("textarea", { name: `${operation.operationId}-body`, rows: 6, spellcheck: "false", value: JSON.stringify(sample(bodySchema, document_), null, 2) });
+  const text = bodySchema && el("textarea", { name: `${operation.operationId}-body`, rows: 6, spellcheck: "false", value: JSON.stringify(sampleBody(bodySchema, document_), null, 2) });
   const send = async (event) => {
     event.preventDefault();
     let path = operation.path;
@@ -90,7 +90,7 @@ async function shownAnswer(answer, operation) {
 }
 
 /** A body to begin with: the required members with their examples. */
-function sample(schema, document_) {
+function sampleBody(schema, document_) {
   return Object.fromEntries(Object.entries(schema.properties || {}).filter(([name]) => (schema.required || []).includes(name))
     .map(([name, property]) => [name, property.examples?.[0] ?? resolved(property, document_)?.enum?.[0] ?? property.default ?? (property.type === "integer" ? property.minimum ?? 1 : "")]));
 }

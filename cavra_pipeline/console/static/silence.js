@@ -20,20 +20,20 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
 }
 
 /** Ends a silence; null where the page may change nothing. */
-export function endButton(silence, context, again) {
+export function endButton(silence, context, reload) {
   if (!mayAct(context)) return null;
   return el("button", { type: "button", "data-key": `unmute-${silence.silence_id}`, "aria-label": `End the silence of ${silence.subject ? subjectWords(silence) : words(silence.kind)}`,
     onclick: async ({ currentTarget: button }) => {
       try {
         await busy(button, "Ending …", () => ask(`/silences/${silence.silence_id}/end`, {}, {}));
-        await again("The silence has ended.");
+        await reload("The silence has ended.");
       } catch (error) {
         button.after(problem(error));
       }
     } }, "End it");
 }
 
-export function silencesTable(silences, context, again) {
+export function silencesTable(silences, context, reload) {
   return table({ key: "silences", caption: "Silences", rows: silences, columns: [
     { name: "subject", title: "Subject", value: (silence) => (silence.subject ? subjectWords(silence) : "any") },
     { name: "kind", title: "Kind", value: (silence) => words(silence.kind ?? "any") },
@@ -41,7 +41,7 @@ export function silencesTable(silences, context, again) {
     { name: "until", title: "Until", value: (silence) => silence.ends_at, cell: (silence) => time(silence.ends_at) },
     { name: "by", title: "By", value: (silence) => silence.author },
     { name: "why", title: "Why", value: (silence) => silence.comment },
-    mayAct(context) && { name: "act", title: "Action", cell: (silence) => endButton(silence, context, again) },
+    mayAct(context) && { name: "act", title: "Action", cell: (silence) => endButton(silence, context, reload) },
   ].filter(Boolean) });
 }
 

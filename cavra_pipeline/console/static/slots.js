@@ -1,9 +1,9 @@
 // Which runs the schedules owed, which came, which were missed and why.
 
 import { askIfThere } from "./api.js";
-import { choice, el, facts, field, hash, nothing, now, stamp, tag, time, words } from "./dom.js";
+import { choice, el, facts, field, hash, emptyState, now, stamp, tag, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
-import { VERDICTS, keyOf, slotPoint, timeline } from "./pictures.js";
+import { VERDICTS, colourKey, slotPoint, timeline } from "./pictures.js";
 import { table } from "./table.js";
 
 export const isLive = true;
@@ -23,9 +23,9 @@ export async function render(params, context) {
   const names = [...new Set(answer.slots.map((slot) => slot.schedule))];
   const rows = names.map((name) => ({ title: words(name), points: answer.slots.filter((slot) => slot.schedule === name).map(slotPoint) }));
   const summary = Object.entries(answer.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
-  if (!answer.slot_count) return [form, nothing("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
+  if (!answer.slot_count) return [form, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
   return [form, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
-    names.length > 0 && timeline("Over time", `${stamp(answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, from, to, { below: [keyOf("Runs", VERDICTS)] }),
+    names.length > 0 && timeline("Over time", `${stamp(answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, from, to, { below: [colourKey("Runs", VERDICTS)] }),
     el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : "nothing, every run was on time.", columns: [
       { name: "schedule", title: "Schedule", value: (slot) => words(slot.schedule) },
       { name: "at", title: "Expected", value: (slot) => slot.expected_at, cell: (slot) => time(slot.expected_at) },

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { ago, clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
-import { across, table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 export const isLive = true;
 
@@ -29,27 +29,27 @@ export async function render() {
     report.faults.length > 0 && el("ul", {}, report.faults.map(faultItem)),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
   report.source_count > 0 && facts([["Sources", report.source_count], ["Silent", report.silent_count], ["Can't be read", report.unreadable_count], ["Never pulled", neverPulledCount]]),
-  report.source_count > 0 && across("sources", "Sources", table({ key: "sources", caption: "Sources", rows: report.sources, columns: [
+  report.source_count > 0 && scrollRegion("sources", "Sources", table({ key: "sources", caption: "Sources", rows: report.sources, columns: [
     { name: "source", title: "Source", value: (source) => source.source },
     { name: "state", title: "State", value: (source) => source.state, cell: (source) => tag(LEVELS[source.state], words(source.state)) },
     { name: "type", title: "Type", value: (source) => source.type, cell: (source) => (source.type ? [source.type, el("small", {}, `every ${minutes(source.every_minutes)}`)] : "–") },
-    { name: "rows", title: "Last pull brought", value: (source) => source.new_record_count, cell: rows },
-    { name: "lag", title: "Newest record", value: (source) => source.lag_minutes, cell: (source) => age(source.newest_record_at, source.lag_minutes) },
-    { name: "pull", title: "Newest pull", value: (source) => source.pull_age_minutes, cell: (source) => age(source.pulled_at, source.pull_age_minutes) },
-    { name: "next", title: "What is wrong, and what to do", cell: trouble },
+    { name: "rows", title: "Last pull brought", value: (source) => source.new_record_count, cell: pullCell },
+    { name: "lag", title: "Newest record", value: (source) => source.lag_minutes, cell: (source) => ageCell(source.newest_record_at, source.lag_minutes) },
+    { name: "pull", title: "Newest pull", value: (source) => source.pull_age_minutes, cell: (source) => ageCell(source.pulled_at, source.pull_age_minutes) },
+    { name: "next", title: "What is wrong, and what to do", cell: problemCell },
   ] }))];
 }
 
 const faultItem = (fault) => el("li", {}, `${fault.where}: ${fault.what}. ${fault.remedy}.`);
-const age = (at, count) => (at ? [ago(count), el("small", {}, time(at))] : "never");
+const ageCell = (at, count) => (at ? [ago(count), el("small", {}, time(at))] : "never");
 
-function rows(source) {
+function pullCell(source) {
   if (source.new_record_count === null) return "–";
   const count = (name) => source[`${name}_record_count`].toLocaleString("en");
   return [`${count("new")} new`, el("small", {}, `${count("known")} known`), source.quarantined_record_count > 0 && el("small", {}, `${count("quarantined")} quarantined`)];
 }
 
-function trouble(source) {
+function problemCell(source) {
   if (source.state === "arriving") return "nothing";
   if (source.state === "never_pulled") return `It is due with the next run of the schedule import_sources; by hand: cavra-pipeline import --sources ${source.source}`;
   return [source.since && el("p", {}, "Since ", time(source.since), ` (${span(clock() - Date.parse(source.since))}).`), source.failure && el("p", {}, `Last error: ${source.failure}.`),

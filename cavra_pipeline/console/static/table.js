@@ -50,7 +50,7 @@ export function table({ key, caption, columns, rows, note = null, empty = "nothi
 }
 
 /** A region that scrolls by itself where its table is wider than the screen. */
-export const across = (id, label, content) => el("div", { class: "across", id, tabindex: "0", role: "region", "aria-label": label }, content);
+export const scrollRegion = (id, label, content) => el("div", { class: "across", id, tabindex: "0", role: "region", "aria-label": label }, content);
 
 const text = (value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "number" ? value.toLocaleString("en") : String(value));
 

@@ -28,9 +28,9 @@ export async function render(params, context) {
   };
   const form = el("form", { "aria-label": "Worker", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
     el("div", { class: "fields" }, laneChoice(lane)));
-  return [tabs("plan", "worker", `?lane=${lane}`), form, next(planAnswer, incidents, isLive, [
+  return [tabs("plan", "worker", `?lane=${lane}`), form, nextRun(planAnswer, incidents, isLive, [
     WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", onclick: run }, "Dry run"),
-    el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, due(planAnswer)];
+    el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, dueTable(planAnswer)];
 }
 
 /** How this lane's worker is run, where there is no button for it or more to say of it. */
@@ -41,16 +41,16 @@ function howToRun(lane, mayRun) {
 }
 
 /** What the next run of the worker would take, before anybody runs it. */
-function next({ plan, pending }, incidents, isLive, acts, how) {
+function nextRun({ plan, pending }, incidents, isLive, buttons, how) {
   const ready = plan.retryable_count - pending.length;
   return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
     el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
     causeLines(plan.lane, incidents, (incident) => retryWarning({ plan, pending }, incident)),
     el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} held for ${gateOf(plan.lane)}.` : ""}`),
-    el("p", { class: "soft" }, how), el("p", { class: "acts" }, acts));
+    el("p", { class: "soft" }, how), el("p", { class: "acts" }, buttons));
 }
 
-function due({ plan, pending }) {
+function dueTable({ plan, pending }) {
   const stateOf = statesOf({ plan, pending });
   const isHeld = (decision) => stateOf(decision) === "gate";
   const rows = plan.retry_decisions.filter((decision) => decision.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
