@@ -1,17 +1,17 @@
-// Acknowledgements: of one delivery, or of many at once, with the state, the label, and what came of each.
+// Acknowledgement dialogs: for one delivery, or for many at once with the result of each.
 
 import { ask } from "./api.js";
 import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, providerName, words } from "./dom.js";
 import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
-/** What a label may be, and what the browser says of one that is not. */
+/** Attributes of a label input: the accepted pattern, and the text that the browser shows for an invalid one. */
 export const LABEL = { maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", title: "A name or team label; no e-mail address." };
 
-/** Whether the page may offer to change something: the token allows it, and the page shows the present. */
+/** True if the page may offer changes: the token has the scope, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
-/** Opens a form; `send` gets its values and whether the dialog is still open, `done` draws the page again with what it returned; `verb` and `past` name the act. */
+/** Opens a form. `send` gets its values and a function that returns whether the dialog is open; `done` gets what `send` returned and reloads the view; `verb` and `past` name the action. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const errorBox = el("div", {});
@@ -33,14 +33,14 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const box = formDialog(title, form, button);
 }
 
-/** What an acknowledgement in a lane does, by its state. */
+/** What each acknowledgement state does in a lane, as a sentence. */
 function effectOf(lane) {
   if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry it; with any other it stays held.`;
   if (GATES[lane] === "approval") return "No state releases a retry of this lane: that needs an approval.";
   return `${words(listed(ANSWERING_STATES))} settle a health alert; any other state leaves it open.`;
 }
 
-/** The states that every one of some lanes takes. */
+/** A choice of the states that all of these lanes accept. */
 function stateField(lanes) {
   const states = STATES[lanes[0]].filter((state) => lanes.every((lane) => STATES[lane].includes(state)));
   return field("State", choice("state", states.map((state) => [state]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
@@ -51,7 +51,7 @@ const LIMITS = "Records who takes care, and what was decided. It sends nothing a
 export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null }) {
   if (!mayAct(context) || !STATES[lane].length) return null;
   const open = () => {
-    // Shown only once the service has refused: it knows no such delivery.
+    // Shown only after the service has rejected the request because it knows no such delivery.
     const force = el("p", { hidden: true }, el("label", {}, el("input", { type: "checkbox", name: "force" }), " Record it although no such delivery is known"));
     const send = async ({ force: isForced, ...values }) => {
       try {
@@ -67,16 +67,16 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
 
-/** Pairs that no one has answered yet, and those of which a person has decided something that releases no retry. */
+/** Splits pairs into those without an acknowledgement, and those with one that releases no retry. */
 export const splitByAnswer = (pairs) => [pairs.filter((pair) => !pair.state), pairs.filter((pair) => pair.state)];
 
-/** Counts what people have decided, by state: "1 deferred, 2 escalated". */
+/** Counts acknowledgements by state: "1 deferred, 2 escalated". */
 export function decidedWords(pairs) {
   const states = splitByAnswer(pairs)[1].map((pair) => words(pair.state).toLowerCase());
   return [...new Set(states)].sort().map((state) => `${states.filter((other) => other === state).length.toLocaleString("en")} ${state}`).join(", ");
 }
 
-/** What a bulk acknowledgement takes: ticked is what no one has answered. A person's decision is overridden only by a tick. */
+/** Checkboxes of a bulk acknowledgement. Unanswered pairs are ticked; a person's decision is overridden only if ticked by hand. */
 function pairChoice(pairs, unit) {
   const [openPairs, decidedPairs] = splitByAnswer(pairs);
   const row = (pair) => el("li", {}, el("label", {}, el("input", { type: "checkbox", checked: !pair.state, "data-pair": pairs.indexOf(pair) }),
@@ -87,9 +87,9 @@ function pairChoice(pairs, unit) {
 }
 
 /**
- * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, state}], state being the answer so far.
- * Each is recorded by itself: one that is refused stops no other; closing the dialog leaves those that have not been
- * sent. `done` gets what came of each; `of` says whose deliveries they are, `buttonClass` is its CSS class.
+ * Button that acknowledges many deliveries at once. pairs: [{lane, subject, provider, state}], with the current state.
+ * Each delivery is one request: a rejected one does not stop the others; closing the dialog skips the rest.
+ * `done` gets the result of each; `of` says whose deliveries they are; `buttonClass` is a CSS class.
  */
 export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClass = "main", unit = ["delivery", "deliveries"], warning = null }) {
   if (!pairs.length || !mayAct(context)) return null;
@@ -121,7 +121,7 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
-/** What came of an acknowledgement of many. */
+/** The results of a bulk acknowledgement as a section. */
 export function resultSection(results, unit = ["delivery", "deliveries"]) {
   const failed = results.filter((result) => result.failure);
   const summary = `${plural(results.length - failed.length, ...unit)} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;

@@ -10,13 +10,13 @@ import { table } from "./table.js";
 
 export const isLive = true;
 
-/** An alert as people call it. */
+/** The title of an alert. */
 export const nameOf = (alert) => `${words(alert.kind)} of ${subjectWords(alert)}`;
 
-/** The state of an alert in words: `firing` is open. */
+/** The state of an alert in words; `firing` reads as open. */
 export const stateWords = ({ state }) => (state === "firing" ? "Open" : words(state));
 
-/** Where an alert's cause can be seen: the view by what its evidence names, else by its kind. */
+/** Link text and address of the view that shows an alert's cause, by its evidence, else by its kind; null without one. */
 export function placeOf({ kind, subject, evidence }) {
   const lane = evidence.lane ?? LANES.find((name) => subject.includes(name));
   if (evidence.incident_id) return ["Open the incident", hash("incident", { id: evidence.incident_id })];
@@ -29,7 +29,7 @@ export function placeOf({ kind, subject, evidence }) {
   return lane ? ["Open its lane", hash("health", { lane, run: 1 })] : null;
 }
 
-/** The provider that the subject of failed retries names before its lane. */
+/** The provider in the subject of a failed_execution alert, "PROVIDER in LANE". */
 const providerIn = (subject, lane) => (subject.endsWith(` in ${lane}`) ? subject.slice(0, -` in ${lane}`.length) : undefined);
 
 const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[lane] === schedule);
@@ -74,30 +74,30 @@ export async function render(params, context, root) {
       el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "Activity"), eventsTable(events)))];
 }
 
-/** What the evidence of alerts counts, as people call it; what is not here is a name, an id or an instant. */
+/** Labels of the counts in an alert's evidence. Other members are names, ids and instants. */
 const BASIS = { subject_count: "Deliveries that failed", pair_count: "Not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
 
-/** What an alert is based on, as rows: its evidence, and how often each known cause was seen. */
+/** An alert's evidence as rows, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
   const valueText = (name, value) => (name === "provider" ? providerName(value) : name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
-  // The incident has a button of its own; the number of a leak says nothing to a person.
+  // The incident has its own button; the number of a leak tells a person nothing.
   return [...Object.entries(evidence).filter(([name]) => !["incident_id", "newest_leak"].includes(name)).map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), valueText(name, value)]),
     ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${faultOf({ kind, cause, evidence }) ?? words(cause).toLowerCase()}`, plural(count, "time")])];
 }
 
-/** The deliveries of a lane that an alert about missing acknowledgements is about, as they are now. */
+/** The current acknowledgement gaps of a lane. */
 async function gapsOf(name) {
   const lane = (await ask("/lanes")).lanes.find((candidate) => candidate.lane === name);
   return (lane?.acknowledgement_gaps ?? []).map((gap) => ({ lane: name, subject: subjectOf(name, gap), provider: gap.provider, state: gap.acknowledgement_state }));
 }
 
-/** Notifications as the glossary names them. */
+/** The name of a notification, as the glossary defines it. */
 export const noticeWords = (name) => ({ firing: "First", more: "Update" })[name] ?? words(name);
 
-/** A detail in words; an alert whose cause nobody knows has none. */
+/** The detail of an event in words; empty for an unknown cause. */
 export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase())));
 
-/** A subject that a narrow screen breaks after an underscore, and nowhere inside a word. */
+/** A subject that may wrap after an underscore only. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
 
 export function eventsTable(events) {
@@ -109,12 +109,12 @@ export function eventsTable(events) {
   ] });
 }
 
-/** Acknowledge, and resolve where only a person ends it. */
+/** The buttons of an alert: Acknowledge, and Resolve where only a person can resolve it. */
 export function alertActs(alert, context, reload, buttonClass = null) {
   if (!mayAct(context)) return null;
   const title = nameOf(alert);
   return [
-    // Acknowledging one that only a person ends would resolve it before anything is rotated: Resolve says so.
+    // Acknowledging an alert that only a person resolves would resolve it before the secret is rotated.
     !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
       onclick: () => actForm("Acknowledge an alert", `${title}: records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
         (values) => ask(`/alerts/${alert.alert_id}/acknowledge`, {}, values), reload, "Acknowledge alert") }, "Acknowledge alert"),

@@ -53,7 +53,7 @@ function headline({ alerts, alert_count: count }, isIdle) {
 
 const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
 
-/** What does not happen while no Dagster daemon runs, and how to start it; null while one does. */
+/** A notice that no Dagster daemon runs, and how to start it; false while one runs. */
 export const idleNotice = (context) => isDaemonDown(context) && el("p", { class: "notice" }, el("strong", {}, "No Dagster daemon runs: "),
   "no worker is started, no alert is evaluated and no one is notified. Start it with ", el("code", {}, "cavra-pipeline dev"), ".");
 
@@ -67,7 +67,7 @@ function stateOf(alert, silences) {
   return stateWords(alert) + (alert.acknowledged_by ? ` by ${alert.acknowledged_by}` : "") + muted;
 }
 
-/** The open alert that another one is muted by: of the kind that mutes it, about the same provider if it is about one. */
+/** The open alert that mutes this one: of the muting kind, preferring the same provider. */
 function causeOf(alert, alerts) {
   const providerOf = ({ subject }) => subject.split(" ")[0];
   const causes = alerts.filter((other) => other.kind === alert.muted_by && other !== alert);

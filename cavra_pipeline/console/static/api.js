@@ -1,4 +1,4 @@
-// Questions to the API of the same origin. The token lives in this tab's session storage and nowhere else.
+// Client of this service's API. The token is stored in the tab's session storage only.
 
 const KEY = "cavra-token";
 
@@ -19,7 +19,7 @@ export class ApiError extends Error {
 }
 
 let answerListener = () => {};
-/** Calls back with the headers of each answer. */
+/** Registers a callback that gets the headers of each answer. */
 export const onAnswer = (callback) => { answerListener = callback; };
 
 export const query = (parameters) => {
@@ -28,7 +28,7 @@ export const query = (parameters) => {
   return text && `?${text}`;
 };
 
-/** Asks at an address below /api/v1, or at a whole one of this service, which then follows an @. */
+/** Sends a request to a path below /api/v1; a path that begins with @ is used as it is. */
 async function request(path, parameters, body, method = body === undefined ? "GET" : "POST") {
   const headers = { Accept: "application/json" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
@@ -51,18 +51,18 @@ export async function ask(path, parameters = {}, body = undefined) {
   return (await request(path, parameters, body)).json().catch(() => ({}));
 }
 
-/** The answer as it came, for what may be no text. */
+/** The Response itself, for answers that may be binary. */
 export const askAnswer = request;
 
 export const askText = async (path, parameters, body = undefined, method = undefined) => (await request(path, parameters, body, method)).text();
 
-/** Where a part of the API is not there, its view says so instead of failing. */
+/** Returns null where the API has no such endpoint, so that the view can say so. */
 export const askIfThere = (path, parameters) => ask(path, parameters).catch((error) => {
   if (error.status === 404) return null;
   throw error;
 });
 
-/** Every row of a list, at most `maxRows`. */
+/** Fetches the pages of a list until it has `maxRows` rows. */
 export async function askAll(path, member, parameters, maxRows = 1000) {
   const rows = [];
   let cursor;

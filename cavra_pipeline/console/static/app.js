@@ -1,4 +1,4 @@
-// The frame around the views: which one is shown and for which instant, live refresh, token, theme.
+// The frame around the views: routing, the instant shown, live refresh, token and theme.
 
 import { ask, onAnswer, setToken, token } from "./api.js";
 import { announce, closeDialogs, clock, el, field, hash, loading, emptyState, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
@@ -50,7 +50,7 @@ const VIEWS = {
   api: { title: "API reference", ...reference },
 };
 
-/** What an address that names no view shows. */
+/** The view of an unknown address. */
 const MISSING = { title: "Unknown address", render: () => emptyState("The console has no page at this address.", el("a", { href: hash("overview") }, "Go to the overview"), " or choose a view from the menu.") };
 
 const $ = (id) => document.getElementById(id);
@@ -60,7 +60,7 @@ let markView = () => {};
 let markMoment = () => {};
 const context = { status: null };
 
-/** The view of the address and its parameters; one that is given more than once is a list. */
+/** Parses the address into view and parameters; a repeated parameter becomes a list. */
 function address() {
   const [name, text] = location.hash.replace(/^#\/?/, "").split("?");
   const searchParams = new URLSearchParams(text || "");
@@ -76,7 +76,7 @@ const viewOf = (name) => (Object.hasOwn(VIEWS, name) ? VIEWS[name] : MISSING);
 async function show() {
   const { name, params: addressParams } = address();
   const params = followAddress(addressParams);
-  // The mark tells an address that was shown and is gone back to from a link, which takes the instant along.
+  // Marks this history entry as shown: going back to it restores its instant, a new link keeps the current one.
   window.history.replaceState({ isShown: true }, "", params.as_of === addressParams.as_of ? location.href : hash(name, params));
   const view = viewOf(name);
   const viewNumber = ++viewCount;
@@ -108,7 +108,7 @@ async function draw(view, root, params, viewNumber) {
   }
 }
 
-/** Asks how the service is; its notice about access stands at the foot of the first page alone. */
+/** Loads the service status; only the first page shows its notice about access. */
 async function loadStatus(isStart) {
   try {
     context.status = await ask("/status");
@@ -171,7 +171,7 @@ function askForToken() {
   box.showModal();
 }
 
-/** Shows the same view for the instant that was chosen. */
+/** Shows the current view for the chosen instant. */
 function goTo() {
   const { name, params } = address();
   const target = hash(name, { ...params, as_of: asOf()?.slice(0, 19) });

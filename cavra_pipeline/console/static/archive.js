@@ -1,6 +1,6 @@
-// Bytes of proofs: digests and trees (RFC 6962) by WebCrypto, base64, and the archive of a bundle. The format: docs/proof.md.
+// Bytes of proofs: SHA-256 and Merkle trees (RFC 6962) by WebCrypto, base64, ZIP. Format: docs/proof.md.
 
-/** What does not hold, in a person's words. */
+/** A failed check; the message is written for users. */
 export class NotProven extends Error {}
 
 export function need(isTrue, what) {
@@ -27,7 +27,7 @@ export function join(...parts) {
   return joined;
 }
 
-/** Reads base64 of which no bit is spare. */
+/** Decodes base64; rejects any text that does not encode back to itself. */
 export function exactBase64(text) {
   const raw = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   need(base64(raw) === text, "base64 is not written as it must be");
@@ -38,7 +38,7 @@ export const base64 = (raw) => btoa(Array.from(raw, (byte) => String.fromCharCod
 
 export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 
-/** So many digests at once: each waits for a thread of the browser's. */
+/** Digests computed at once: each waits for a thread of the browser. */
 const AT_ONCE = 1024;
 
 async function inBatches(items, make) {
@@ -51,7 +51,7 @@ const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
 export const leaves = (contents) => inBatches(contents, (content) => sha256(join(LEAF, content)));
 
-/** The root over leaf hashes. */
+/** The Merkle root of leaf hashes. */
 export async function rootOf(hashes) {
   let level = hashes;
   while (level.length > 1) {
@@ -62,7 +62,7 @@ export async function rootOf(hashes) {
   return level.length ? level[0] : sha256(new Uint8Array());
 }
 
-/** The lines of a file, without their line ends. */
+/** The lines of a file, without line ends. */
 export function linesOf(bytes) {
   const lines = [];
   let from = 0;
@@ -85,7 +85,7 @@ function crc32(bytes) {
   return ~sum >>> 0;
 }
 
-/** Numbers of two bytes (as given) and of four (in a list of one), the lowest byte first. */
+/** Little-endian bytes: a number takes two, a number in a list of one takes four. */
 function packed(...numbers) {
   const view = new DataView(new ArrayBuffer(numbers.reduce((size, number) => size + (Array.isArray(number) ? 4 : 2), 0)));
   let at = 0;
@@ -100,7 +100,7 @@ function packed(...numbers) {
 const [FILE, ENTRY, END] = [0x04034b50, 0x02014b50, 0x06054b50];
 const [VERSION, UNIX, MODE, FIRST_DAY] = [20, 3, 0o644, 0x21];
 
-/** The archive of files, in pieces: every byte follows from their names and contents. */
+/** Yields the bytes of a ZIP archive in pieces; names and contents determine every byte. */
 function* pack(files) {
   const list = [];
   let at = 0;
@@ -118,7 +118,7 @@ function* pack(files) {
   yield packed([END], 0, 0, list.length, list.length, [list.reduce((size, entry) => size + entry.length, 0)], [at], 0);
 }
 
-/** The files of an archive, by name; refuses one that holds any byte that does not follow from them. */
+/** The files of an archive, by name. Rejects an archive whose bytes differ from what pack() writes. */
 export function unpack(raw) {
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
   const files = new Map();
@@ -132,7 +132,7 @@ export function unpack(raw) {
   let offset = 0;
   for (const piece of pack(files)) {
     const original = raw.subarray(offset, offset + piece.length);
-    // A file's content is a part of the archive itself, so it need not be compared.
+    // A view of the same bytes at the same offset is equal without comparing.
     const isSame = piece.buffer === raw.buffer ? piece.byteOffset === original.byteOffset : piece.length === original.length && piece.every((byte, n) => byte === original[n]);
     need(isSame, "file: it is no bundle, or holds other bytes than its files");
     offset += piece.length;

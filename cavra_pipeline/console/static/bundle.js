@@ -1,18 +1,18 @@
-// Checks a proof bundle in the browser: what of it holds, part by part. The bundle's own verifier checks more (UNCHECKED).
+// Checks a proof bundle in the browser, part by part. The bundle's own verifier checks more (UNCHECKED).
 
 import { NotProven, base64, bytesOf, exactBase64, hex, join, leaves, linesOf, need, rootOf, sha256, textOf, unhex, unpack } from "./archive.js";
 import { plural } from "./dom.js";
 
 const TYPES = ["https://in-toto.io/Statement/v1", "https://cavra-pipeline.example/proof/report/v1", "application/vnd.in-toto+json"];
 const IDS = ["retry_plan_id", "health_id"];
-/** What stands in a report on the page and in no bundle: who made it and when, and what other lanes decide. */
+/** Members of the report on the page that its bundle omits: author, time, and what other lanes decide. */
 const PAGE_MEMBERS = ["generated_at", "generated_by", "future_record_count", "provider_incident_id"];
 const SUMS = "SHA256SUMS";
 const ATTESTATION = "attestation.json";
 const EVIDENCE = "evidence/";
 const FIXED_FILES = ["__main__.py", "README.txt", "report.json", "log.jsonl", "checkpoint.txt", "key.txt"];
 
-/** The bundle is of a kind that this page can't check; the bundle's own verifier can. */
+/** The page can't check this type of bundle; the bundle's own verifier can. */
 export class UnsupportedBundle extends Error {}
 
 /** What only the bundle's own verifier checks. */
@@ -23,8 +23,8 @@ export const UNCHECKED = [
 ];
 
 /**
- * Yields the parts that hold, each as {part, detail} (with isUnchecked where the browser can't check it).
- * pageReport: the report on the page, or null; key and olderCheckpoint: texts that the reader got elsewhere, or "".
+ * Yields each part that holds as {part, detail}, with isUnchecked where the browser can't check it.
+ * pageReport: the report on the page, or null; key and olderCheckpoint: texts that the reader already had, or "".
  */
 export async function* checks(raw, { pageReport = null, key = "", olderCheckpoint = "" } = {}) {
   const files = unpack(raw);
@@ -92,7 +92,7 @@ function isEqual(left, right) {
   return names.length === Object.keys(right).length && names.every((name) => Object.hasOwn(right, name) && isEqual(left[name], right[name]));
 }
 
-/** A key from its 64 hexadecimal digits, or as C2SP signed notes have it. */
+/** Parses a public key: 64 hexadecimal digits, or a C2SP signed note key. */
 async function publicKey(text, origin) {
   const keyText = text.trim();
   const isBare = /^[0-9a-f]{64}$/.test(keyText);
@@ -139,7 +139,7 @@ async function checkGrowth(olderCheckpoint, head, hashes) {
   return `it grew out of your checkpoint at entry ${olderCheckpoint.size}; the bundle's own verifier names what changed since`;
 }
 
-/** The segments after all entries, by lane and day. */
+/** Replays log entries into the current segments, sorted by lane and day. */
 async function replay(entries) {
   const segments = new Map();
   for (const [number, entry] of entries.entries()) {
@@ -178,7 +178,7 @@ async function checkEvidence(files, report, segments, salts) {
   return `${plural(count, "record")} of ${plural(segmentsByDay.size, "day")}: all that the log has of the lane until then`;
 }
 
-/** Whether the browser lets this page compute digests: only over HTTPS or on the machine itself. */
+/** True if the page may compute digests: browsers allow it over HTTPS and on localhost only. */
 export const canCheck = () => Boolean(globalThis.crypto?.subtle);
 
 export { NotProven };

@@ -1,4 +1,4 @@
-// What each cause of a provider incident means and what a person does about it (docs/incidents.md), and its card.
+// Causes of provider incidents: what each means, what to do about it (docs/incidents.md), and its card.
 
 import { decidedWords } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, words } from "./dom.js";
@@ -12,17 +12,17 @@ export function adviceOf(incident) {
   return `${step.replaceAll("{name}", () => providerName(incident.provider))}. ${retries}`.trim();
 }
 
-/** Whether every retry fails until a person has fixed the cause. */
+/** True if every retry fails until a person has fixed the cause. */
 export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
 
-/** What to do before anything is acknowledged, where every retry fails until then; else null. */
+/** Advice to fix the cause before acknowledging, where every retry fails until then; else null. */
 export const firstOf = (incident) => (isFixedFirst(incident) ? "Fix the cause first: a retry that fails uses up an attempt." : null);
 
-/** The incidents that a lane's deliveries fail by, a paragraph each, with what to do and a `note` on each. */
+/** One paragraph with advice for each incident of a lane; `note` returns what to append to it. */
 export const causeLines = (lane, incidents, note = () => null) => incidentsOf(lane, incidents).map((incident) => el("p", {}, el("strong", {}, "Cause: "),
   el("a", { href: incidentAddress(incident, lane), "data-key": `why-${incident.incident_id}` }, titleOf(incident)), ` since ${stamp(incident.began_at)}. ${adviceOf(incident)} `, note(incident)));
 
-/** What the due retries of a plan run into: what to do before they are retried, if an incident makes them fail; else null. */
+/** A warning that an incident makes a plan's due retries fail; null if it does not. */
 export function retryWarning({ plan: { lane, retry_decisions: decisions }, pending }, incident) {
   const failing = new Set(incident.pairs.filter((pair) => pair.lane === lane).map((pair) => pair.subject));
   const pendingKeys = new Set(pending.map((pair) => `${pair.subject} ${pair.provider}`));
@@ -33,7 +33,7 @@ export function retryWarning({ plan: { lane, retry_decisions: decisions }, pendi
   return el("strong", {}, `${parts.join(" and ")} ${due.length === 1 ? "retry" : "retries"} would fail. ${firstOf(incident)}`);
 }
 
-/** What acknowledging deliveries of an incident does, and what it does not. */
+/** What acknowledging an incident's deliveries does, and what it does not. */
 export function effectOf(incident, gaps) {
   const decisionText = decidedWords(gaps);
   const text = `${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement${decisionText && ` (${decisionText})`}. That lets the worker retry ${gaps.length === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
@@ -45,53 +45,53 @@ export function titleOf(incident) {
   return `${providerName(incident.provider)} ${wordsOf(incident).what}${codes}`;
 }
 
-/** What the alert of a provider incident says is wrong; null for other alerts. */
+/** What is wrong, for the alert of a provider incident; null for other alerts. */
 export const faultOf = ({ kind, cause, evidence: { provider } }) => (kind === "provider_incident" && provider ? faultAt(provider, cause) : null);
 
-/** What a provider does wrong by a cause; null where the word is no cause of an incident. */
+/** A provider's fault for a cause; null if it is not a cause of incidents. */
 export const faultAt = (provider, cause) => (Object.hasOwn(CAUSES, cause) ? `${providerName(provider)} ${CAUSES[cause].what}` : null);
 
-/** `lane` is the lane that one comes from, which a what-if of the incident's page begins with. */
+/** The address of an incident; `lane` preselects the lane of its retry plan. */
 export const incidentAddress = (incident, lane) => hash("incident", { id: incident.incident_id, lane });
 
-// The API takes no more subjects than that in one question.
+// Limit of the API for subjects in one request.
 const MAX_SUBJECTS = 100;
 
-/** A link to the records of the subjects of some pairs; says so where it leaves some out. */
+/** A link to the records of the pairs' subjects; its text says if it omits some. */
 export function recordsLink(pairs, filters, attributes) {
   const subjects = [...new Set(pairs.map((pair) => pair.subject))];
   return el("a", { href: hash("evidence", { ...filters, subject: subjects.slice(0, MAX_SUBJECTS) }), ...attributes }, "Open its evidence",
     subjects.length > MAX_SUBJECTS && ` (the first ${MAX_SUBJECTS} of ${subjects.length.toLocaleString("en")} subjects)`);
 }
 
-/** The open incidents that a lane's deliveries fail by. */
+/** The incidents that make deliveries of a lane fail. */
 export const incidentsOf = (lane, incidents) => incidents.filter((incident) => incident.pairs.some((pair) => pair.lane === lane));
 
-/** The records that an incident is based on: what its provider said of its deliveries since it began. */
+/** A link to the records that an incident is based on: its provider's delivery records since it began. */
 export const incidentRecords = (incident, key) => recordsLink(incident.pairs, { provider: incident.provider, since: incident.began_at }, { class: "button", "data-key": key });
 
-/** The deliveries behind an incident, or (null) behind none, that need an acknowledgement before a live retry may go. */
+/** Deliveries of an incident (null: of no incident) that need an acknowledgement before a live retry. */
 export const gapsOf = (incidentId, lanes) => gaps("acknowledgement_gaps", incidentId, lanes);
 
-/** The deliveries that need an approval, by the same rule. */
+/** Deliveries of an incident (null: of no incident) that need an approval. */
 export const approvalGapsOf = (incidentId, lanes) => gaps("approval_gaps", incidentId, lanes);
 
 const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
   .filter((gap) => gap.provider_incident_id === incidentId)
   .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, state: gap.acknowledgement_state ?? gap.approval_state })));
 
-/** What a lane still needs an acknowledgement of, by the open item of the closure that it counts as. */
+/** The pairs of a lane that need an acknowledgement, each with its open item of the closure. */
 export function pairsToAcknowledge({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts }) {
   const pair = (item) => (record) => ({ item, lane, subject: subjectOf(lane, record), provider: record.provider, state: record.acknowledgement_state });
   return [...gaps.map(pair("acknowledgement_gap")), ...alerts.map(pair(`${lane}_acknowledgement_outstanding`))];
 }
 
-/** What a held retry of a lane needs. */
+/** What releases a held retry of a lane: "an acknowledgement" or "an approval". */
 export const gateOf = (lane) => `an ${GATES[lane]}`;
 
 export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";
 
-/** A card of the overview: what is wrong, how much of it, since when, what to do. */
+/** A card of the overview: the problem, its size, its start and the next step. */
 export function causeCard({ level, count, unit, title, href, since, details, next, note, buttons }) {
   return el("li", { class: `cause ${level}` },
     el("p", { class: "figure" }, el("strong", {}, count.toLocaleString("en")), " ", el("span", {}, unit)),

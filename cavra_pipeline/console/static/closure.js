@@ -1,4 +1,4 @@
-// Closure: what keeps the loop from being closed now, what to do about it, and what CAVRA's own dashboard lists.
+// Closure: open items, what to do about each, and what CAVRA's own dashboard lists.
 
 import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
@@ -46,13 +46,13 @@ const ACTS = {
 
 const laneOf = (item) => LANES.find((lane) => item.startsWith(`${lane}_`));
 
-/** Where an item is open, and what it is. */
+/** The title of an open item, with its lane. */
 function title(item) {
   const what = Object.keys(ITEMS).find((suffix) => item.endsWith(suffix));
   return what ? words([words(item.slice(0, -what.length - 1)), ITEMS[what]].filter(Boolean).join(": ")) : words(item);
 }
 
-/** What an item is about and what to do: text, and where. */
+/** The advice for an open item: a text, and a link or undefined. */
 function advice(item, pairs) {
   if (item === "open_recovery") return ["Record what became of each recovery.", ["Recoveries", "#/recoveries"]];
   if (item === GAP) return ["Acknowledge each failing delivery, so that it may be retried.", ["Retry plan", `#/plan${query({ lane: pairs.find((pair) => pair.item === item)?.lane })}`]];
@@ -73,7 +73,7 @@ function openItemsTable(items, pairs, acknowledgeItem, isKnown) {
   ] });
 }
 
-/** What a person can acknowledge here one by one, health alerts and failing deliveries: first what no one has answered. */
+/** Tables of the pairs to acknowledge: health alerts and failing deliveries, unanswered ones first. */
 function pairTables(pairs, context, reload) {
   const [openPairs, decidedPairs] = splitByAnswer(pairs);
   return pairs.length > 0 && el("div", { id: "unsettled", tabindex: "-1" },

@@ -1,4 +1,4 @@
-// The decisions of a retry plan: filtered and sorted, exported, and against a saved plan.
+// The decisions of a retry plan: filter, sort, export, and compare with a saved plan.
 
 import { ask, askText } from "./api.js";
 import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
@@ -7,20 +7,20 @@ import { announce, choice, el, facts, field, hash, now, plural, problem, provide
 import { proofFoot } from "./proof.js";
 import { scrollRegion, table } from "./table.js";
 
-/** What a saved plan says; which of the due retries are held, it does not. */
+/** Actions of a saved plan, which does not record whether a due retry is held. */
 const ACTIONS = { retry: "ready or held", wait: "waiting", suppress: "exhausted" };
-/** A plan says what is due; of that, a person may first have to release some (`gate`). */
+/** States of a decision: a due retry is held (`gate`) until a person releases it. */
 const STATES = { retry: "Ready", gate: "Held", wait: "Waiting", suppress: "Exhausted" };
 const stateName = (state, lane) => (state === "gate" ? `Held: needs ${gateOf(lane)}` : STATES[state]);
 export const stateTag = (state, lane) => tag(state === "gate" ? "warning" : state, stateName(state, lane));
 
-/** The state of each decision of a plan. */
+/** A function that returns the state of a decision of this plan. */
 export function statesOf({ plan, pending }) {
   const pendingKeys = new Set(pending.map((pair) => `${pair.subject} ${pair.provider}`));
   return (decision) => (decision.action === "retry" && pendingKeys.has(`${subjectOf(plan.lane, decision)} ${decision.provider}`) ? "gate" : decision.action);
 }
 
-/** How many deliveries are ready to be retried, held, waiting and exhausted; each with its colour. */
+/** Text and colour of the number of ready, held, waiting and exhausted deliveries. */
 function countParts({ plan, pending }) {
   const gated = pending.length;
   return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `held for ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, "waiting", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
@@ -29,7 +29,7 @@ function countParts({ plan, pending }) {
 
 export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
 
-/** The plan, its decisions (first those of `chosenProvider`, if given) and exports, and what it changes against a saved one; `saveButton` makes one of a class. */
+/** The plan's section: decisions (of `chosenProvider` first), exports, and a comparison with a saved plan. `saveButton` takes a CSS class. */
 export async function planReport(plan, planAnswer, policy, isPast, context, [saveButton, note], chosenProvider) {
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
   const isDoomed = incidentsOf(plan.lane, incidents).some((incident) => retryWarning(planAnswer, incident));
@@ -49,7 +49,7 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
   savedPlanField.querySelector("select").addEventListener("change", compare);
   if (savedPlans.length) await compare();
   const errorBox = el("div", {});
-  // The service writes the cells, so that the rule for what a spreadsheet takes for a formula stands once.
+  // The service writes the CSV: the rule against spreadsheet formulas is implemented once.
   const exportCsv = async () => {
     try {
       const text = await askText(`/lanes/${plan.lane}/plan.csv`, { ...policy, as_of: plan.as_of });
@@ -102,7 +102,7 @@ function decisionsTable(plan, stateOf, isPast, chosenProvider) {
 function decisionColumns(plan, stateOf, isPast) {
   const subject = (decision) => subjectOf(plan.lane, decision);
   const pair = (decision) => ({ lane: plan.lane, subject: subject(decision), provider: decision.provider });
-  // Each cell leads to the records that it follows from; the name says where, as many cells read the same.
+  // Each cell links to its records; titles name the target, since many cells read the same.
   const link = (name, title, address) => (content) => (decision) => {
     const text = content(decision);
     return el("a", { href: address(decision), class: name === "subject" ? null : "quiet", "data-key": `${name}-${subject(decision)}-${decision.provider}`, title }, text);
@@ -129,7 +129,7 @@ function retryTime(decision, state, plan, isPast) {
   return [el("span", { "data-until": isPast ? null : decision.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(decision.next_retry_at))];
 }
 
-/** What is new, gone or decided otherwise, by subject and provider. */
+/** Compares the decisions of two plans by subject and provider. */
 function changesTable(before, after) {
   const subject = (decision) => subjectOf(after.lane, decision);
   const key = (decision) => `${subject(decision)} ${decision.provider}`;

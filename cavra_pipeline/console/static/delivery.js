@@ -1,4 +1,4 @@
-// One delivery to one provider: its attempts over time, its state and why, what would release it, its evidence, its forecast.
+// One delivery: its attempts, its state and why, what would release it, its evidence and forecast.
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
@@ -19,11 +19,11 @@ export const NEVER = {
   acknowledgement: "no acknowledgement releases it", approval: "no approval releases it", no_connector: "this host has no such connector",
   not_retryable: "the policy gives it no further retry", schedule_disabled: "the schedule of its worker is disabled", not_due: "it is not due in that time",
 };
-/** What holds a due retry, the first that a person decides. */
+/** Headline of a due retry, by what releases it. */
 const HELD = { acknowledgement: "Held: needs an acknowledgement", approval: "Held: needs an approval", subject: "Held: needs a newer record of its subject", connector: "Held: needs a connector" };
-/** What is said first of what live runs would do, where a lane is not live here. */
+/** A note if the lane is not live on this host; else a falsy value. */
 export const liveNote = (lane, { status }) => status && !status.live_lanes.includes(lane) && "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
-/** Decisions of a plan, as the command line says them. */
+/** Decisions of a plan, named as on the command line. */
 const OUTCOMES = { retry: "due", wait: "waiting", suppress: "exhausted" };
 const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
 
@@ -66,7 +66,7 @@ function headline(explanation) {
   return explanation.state === "settled" ? "Delivered" : "Not failing";
 }
 
-/** Why something is not retried: the state that a person gave, where one did. */
+/** Why a delivery is not retried: its acknowledgement state if it has one, else the rule. */
 const notTriedReason = (explanation, name) => (name === "acknowledgement" && explanation.acknowledgement_state ? `it was ${words(explanation.acknowledgement_state).toLowerCase()}` : NEVER[name]);
 
 function reasonText(explanation) {
@@ -82,7 +82,7 @@ function releaseText({ needs, at, detail }) {
 
 const parse = (text) => Date.parse(text);
 
-/** Attempts as numbered points, acknowledgements and approvals below them, plans and runs that passed, and the incident behind. */
+/** Timeline of attempts (numbered points), acknowledgements and approvals, plans and runs, and the incident. */
 function attemptTimeline(explanation) {
   const deliveryLines = explanation.lines.filter((line) => line.what !== "provider_incident");
   if (!deliveryLines.length) return null;
@@ -106,7 +106,7 @@ function attemptTimeline(explanation) {
   return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(attemptLines.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, lastEvent + (lastEvent - from) * 0.15 + 600000) });
 }
 
-/** A retry leaves two records, its execution and its delivery, which are one attempt: the execution names the delivery, or has its instant. */
+/** Merges execution and delivery records of one attempt: the execution names the delivery, or has the same instant. */
 function attempts(lines) {
   const deliveries = lines.filter((line) => line.what === "delivery");
   const isSent = (execution) => deliveries.some((delivery) => (execution.retried_as ? delivery.record_id === execution.retried_as : delivery.at === execution.at));
@@ -121,7 +121,7 @@ function forecastText(explanation, pair, forecast, note) {
   return [el("h2", {}, "If nothing changes"), el("p", {}, note && !pair.never_tried && `${note} `, parts.filter(Boolean).join(" ")), precedent && el("p", { class: "soft" }, precedent)];
 }
 
-/** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */
+/** The reason of a line: the provider's fault, a rule of the policy, or the record's own text. */
 const reasonOf = ({ reason }, explanation) => faultAt(explanation.provider, reason) ?? { ...NEVER, ...REASONS }[reason] ?? words(reason).toLowerCase();
 
 function historyTable(explanation) {

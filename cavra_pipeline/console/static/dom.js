@@ -1,5 +1,5 @@
-// Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup, and what steers or
-// cannot be seen in it is written as its escape: the same rule as visible in cavra_pipeline/escaping.py.
+// DOM helpers. API values become text nodes or attributes, never markup; control and invisible characters
+// are escaped by the same rule as visible() in cavra_pipeline/escaping.py.
 
 import { query } from "./api.js";
 import { CLOSURE_STATES, ESCALATION, LANES, PROVIDERS, SCHEDULES, SUBJECTS, WORKERS } from "./lanes.js"; // written by the server
@@ -17,7 +17,7 @@ function escape(character) {
   return ESCAPES[character] ?? (code < 256 ? `\\x${digits(2)}` : code < 65536 ? `\\u${digits(4)}` : `\\U${digits(8)}`);
 }
 
-/** The text as it can be seen. Line ends stay: in a page they are blanks, and JSON has escaped those of its values. */
+/** Escapes control and invisible characters; keeps line ends, which render as blanks. */
 export const visible = (text) => String(text).replace(UNSEEN, (character) => (character === "\n" ? character : escape(character)));
 
 function fill(node, attributes, children) {
@@ -35,7 +35,7 @@ function fill(node, attributes, children) {
 export const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 export const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-/** Puts new content in place; focus and opened details stay where they were, by `data-key`. */
+/** Replaces the content of a node; keeps focus and open details, matched by `data-key`. */
 export function swap(root, ...nodes) {
   const focusedKey = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const open = new Set([...root.querySelectorAll("details[open][data-key]")].map((details) => details.dataset.key));
@@ -44,7 +44,7 @@ export function swap(root, ...nodes) {
   if (focusedKey) [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === focusedKey)?.focus({ preventScroll: true });
 }
 
-/** Runs what takes seconds: the button is off and says what is done until it has ended. */
+/** Disables the button and shows a progress text until the action ends. */
 export async function busy(button, text, act) {
   const contentBefore = [...button.childNodes];
   button.disabled = true;
@@ -57,7 +57,7 @@ export async function busy(button, text, act) {
   }
 }
 
-/** Shows a short text at the foot of the screen while something goes on. */
+/** Shows a toast until the action ends. */
 export async function during(text, act) {
   const node = el("p", { class: "toast" }, text);
   document.body.append(node);
@@ -78,16 +78,16 @@ export const words = (name) => {
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 
-/** How a provider writes its own name, or the name as given. */
+/** The provider's spelling of its own name, or the name as given. */
 export const providerName = (name) => (Object.hasOwn(PROVIDERS, name) ? PROVIDERS[name] : name);
 
-/** The subject of an alert or a silence as people read it: the service's text of it, its provider and its lane by name. */
+/** The subject of an alert or a silence, with provider and lane by their names. */
 export function subjectWords({ subject_text: text }) {
   const lane = LANES.find((name) => text === name || text.endsWith(` in ${name}`));
   return text.replace(lane ?? "", words(lane).toLowerCase()).replace(/^\w+(?= in | since |$)/, providerName);
 }
 
-/** What a decision, a gap or a forecast of a lane is about; each lane has a field of its own for it. */
+/** The subject of a decision, gap or forecast; each lane stores it in its own field. */
 export const subjectOf = (lane, record) => record[SUBJECTS[lane]];
 
 export const plural = (count, singular, many = `${singular}s`) => `${count.toLocaleString("en")} ${count === 1 ? singular : many}`;
@@ -96,14 +96,14 @@ let skew = 0;
 let moment = null;
 export const setServerTime = (text) => { skew = Date.parse(text) - Date.now(); };
 export const setMoment = (at) => { moment = at; };
-/** The clock of the service. */
+/** The service's current time, in ms. */
 export const clock = () => Date.now() + skew;
-/** The instant that the page is for, which ages are counted to. */
+/** The instant that the page shows, in ms; ages are relative to it. */
 export const now = () => moment ?? clock();
 
 export const stamp = (text) => (text ? `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC` : "–");
 
-/** A length of time in words, its two largest units. */
+/** Formats a duration with its two largest units. */
 export function span(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
@@ -117,13 +117,13 @@ export function span(milliseconds) {
   return rest ? `${first} ${rest} ${next[0]}` : first;
 }
 
-/** What a line must not be broken in: an age, an id. */
+/** Text that never wraps, such as an age or an id. */
 export const whole = (text) => el("span", { class: "whole" }, text);
 
-/** A sentence in which no duration, such as 1 d 17 h, is broken at the end of a line. */
+/** Splits a sentence so that durations, such as 1 d 17 h, never wrap. */
 export const unbroken = (text) => text.split(/(\b\d+ (?:d|h|min)(?: \d+ (?:h|min))?\b)/).map((part, at) => (at % 2 ? whole(part) : part));
 
-/** How long ago something was, to the minute. */
+/** Formats an age, to the minute. */
 const ageText = (milliseconds) => (milliseconds < 60000 ? "just now" : `${span(Math.floor(milliseconds / 60000) * 60000)} ago`);
 
 export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : ageText(minutes * 60000));
@@ -136,10 +136,10 @@ export function time(text, relative = false) {
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));
 
-/** What stands where an answer will be. */
+/** Placeholder of an answer that is loading. */
 export const loading = (what) => el("div", { class: "loading" }, el("p", { class: "soft" }, `Loading ${what} …`), el("div", { class: "bone" }), el("div", { class: "bone" }));
 
-/** An empty state: what is not there, and what to do about it. */
+/** An empty state: what is missing, and what to do about it. */
 export const emptyState = (title, ...advice) => el("div", { class: "empty" }, el("p", { class: "lead" }, title), el("p", { class: "soft" }, advice));
 
 /** The address of a view. */
@@ -156,7 +156,7 @@ export function problem(error) {
     faults.length > 0 && el("ul", {}, faults));
 }
 
-/** A field with its label; `hint` says what is accepted. */
+/** An input with its label; `hint` says what it accepts. */
 export function field(label, input, hint) {
   const id = `f-${input.name}`;
   input.id = id;
@@ -169,7 +169,7 @@ export const choice = (name, options, chosen) =>
   el("select", { name, "data-key": `field-${name}` }, options.map(([value, text]) =>
     el("option", { value, selected: value === chosen }, text ?? words(value))));
 
-/** Names as a sentence lists them: "a, b and c". */
+/** Joins names as a sentence does: "a, b and c". */
 export const listed = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
 
 export const laneChoice = (chosen) => field("Lane", choice("lane", LANES.map((lane) => [lane]), chosen));
@@ -180,21 +180,21 @@ export function save(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
-/** Closes what is open: a dialog belongs to the view it was opened on. */
+/** Closes open dialogs: a dialog belongs to the view that opened it. */
 export const closeDialogs = () => { for (const box of document.querySelectorAll("dialog[open]")) box.close(); };
 
-/** A button that closes the dialog it is in. */
+/** A button that closes its dialog. */
 const closeButton = (text) => el("button", { type: "button", onclick: ({ currentTarget }) => currentTarget.closest("dialog").close() }, text);
 
 export const dialog = (title, ...children) => modal(title, children, el("p", {}, closeButton("Close")));
 
-/** A dialog with a form; `button` sends it. */
+/** A dialog with a form; `button` submits it. */
 export function formDialog(title, form, button) {
   form.append(el("p", { class: "acts" }, button, closeButton("Cancel")));
   return modal(title, form);
 }
 
-/** A dialog that is modal, closes with Escape, and gives the focus back. */
+/** Opens a modal dialog; the browser closes it on Escape and restores the focus. */
 function modal(title, ...children) {
   const box = el("dialog", { "aria-labelledby": "dialog-title" }, el("h2", { id: "dialog-title" }, title), children);
   box.addEventListener("close", () => box.remove());
@@ -203,7 +203,7 @@ function modal(title, ...children) {
   return box;
 }
 
-/** A document's fields, nested ones as JSON, in a dialog; `more` follows them. */
+/** Shows a document's fields in a dialog, nested ones as JSON; `more` nodes follow them. */
 export function showDocument(title, document_, ...more) {
   const rows = Object.entries(document_).map(([name, value]) => el("div", {}, el("dt", {}, name),
     el("dd", {}, value !== null && typeof value === "object" ? el("pre", { tabindex: "0" }, JSON.stringify(value, null, 2)) : String(value ?? "–"))));

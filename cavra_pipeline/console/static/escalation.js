@@ -1,4 +1,4 @@
-// The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview; stored on request.
+// The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview, saved on request.
 
 import { ask } from "./api.js";
 import { ESCALATION, announce, busy, el, facts, emptyState, plural, problem, providerName, span, stamp, swap, tag, time, whole, words } from "./dom.js";

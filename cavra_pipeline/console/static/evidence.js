@@ -56,10 +56,10 @@ function recordsTable(rows, params, cursor) {
   ] }));
 }
 
-/** The providers that a record is about: those that failed, else all it names. */
+/** The failed providers of a record, else all its providers. */
 const providersOf = ({ provider, failed_providers: failed, providers }) => [provider ?? (failed?.length ? failed : providers ?? [])].flat();
 
-/** Leads to the delivery's page where exactly one provider is meant. */
+/** Links to the delivery if the record names exactly one provider. */
 function deliveryLink({ lane, subject, record }) {
   const providers = providersOf(record);
   return subject && providers.length === 1 ? el("a", { class: "id", href: hash("delivery", { lane, subject, provider: providers[0] }) }, subject) : subject && el("span", { class: "id" }, subject);

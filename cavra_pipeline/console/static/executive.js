@@ -1,4 +1,4 @@
-// The executive report as of now or a past instant: what to do, what is open, what happened. Also as a page to save.
+// The executive report as of now or a past instant: actions, open recoveries, events. Can be downloaded as a page.
 
 import { ask, askText } from "./api.js";
 import { el, facts, hash, listed, plural, problem, providerName, save, span, stamp, swap, tag, time, unbroken, whole, words } from "./dom.js";
@@ -6,7 +6,7 @@ import { asOf, isPast } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
-/** Below so many closures their number says more than a percentage. */
+/** Below this number of closures, a count is clearer than a percentage. */
 const FEW = 20;
 const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At risk"], within: ["healthy", "Within its limit"] };
 
@@ -54,14 +54,14 @@ export async function render(params, { status }) {
     ] }), foot];
 }
 
-/** At which providers how many notifications have not arrived, and since when, as the page says it. */
+/** Notifications not delivered, by provider and start; false if there is none. */
 function missedNotifications({ broken_providers: providers }) {
   const parts = providers.filter((provider) => provider.failing_notice_count)
     .map((provider, at) => `${at ? provider.failing_notice_count.toLocaleString("en") : `${plural(provider.failing_notice_count, "notification")} sent`} to ${providerName(provider.provider)} since ${stamp(provider.failing_since).slice(0, 10)}`);
   return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
 }
 
-/** Secrets that were found and that no one has handled yet: the page says so too, the report itself does not. */
+/** Possible credentials in evidence whose alert is open. Only the page shows them; the report does not count them. */
 function leakNotice(status) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
   return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
@@ -73,7 +73,7 @@ function shareWithin(recoveries) {
   return closed < FEW ? `${closed - recoveries.closed_late_in_window_count} of ${closed}` : `${recoveries.closed_within_limit_percent} %`;
 }
 
-/** The steps that the page shows, in its words; the page leaves the others out. */
+/** The steps of the report as a numbered list. */
 const actionList = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((action) => el("li", {},
   el("p", {}, tag(action.urgency === "now" ? "critical" : "warning", action.urgency), ` ${words(action.role).replace(", ", " and ")}: `, el("strong", {}, action.action)), el("p", { class: "soft" }, action.because),
   action.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, action.then.map((step) => el("li", {}, step)))])));

@@ -1,4 +1,4 @@
-// What becomes of a lane's failing deliveries if nothing changes, run by run.
+// The forecast of a lane: its failing deliveries in the coming runs, if nothing changes.
 
 import { ask } from "./api.js";
 import { NEVER, liveNote } from "./delivery.js";
@@ -10,7 +10,7 @@ import { table } from "./table.js";
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
   const forecast = await ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours });
-  // A delivery that the plan suppresses now is not among those that the coming runs exhaust.
+  // Deliveries exhausted already are not in the forecast's exhausted count.
   const exhaustedCount = forecast.pairs.filter((pair) => pair.action === "suppress").length;
   const form = el("form", { "aria-label": "Forecast", onsubmit: (event) => event.preventDefault(),
     onchange: (event) => { location.hash = hash("forecast", Object.fromEntries(new FormData(event.currentTarget))); } },

@@ -1,4 +1,4 @@
-// Retry health: judge a lane now or at any past instant, see why, and act on it.
+// Retry health: evaluates a lane as of now or a past instant, with reasons and actions.
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
@@ -12,7 +12,7 @@ import { table } from "./table.js";
 
 const number = (name, max, value) => el("input", { name, type: "number", min: 1, max: max, step: 1, inputmode: "numeric", value });
 
-/** What a health report was asked with; its bundle is asked for with the same. */
+/** Parameters of a health report; its bundle is requested with the same. */
 const PARAMETERS = ["as_of", "expected_interval_minutes", "stale_metadata_minutes", "window_hours"];
 
 export async function render(params, context, root) {
@@ -95,7 +95,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
       ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count - health.skipped_execution_count],
       ["Retries skipped", health.skipped_execution_count], ["Unresolved retries", health.unresolved_failed_execution_count], ["Approval gaps", health.approval_pending_count],
       ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Records", health.evidence_record_count],
-      // Seldom: shown where there is one.
+      // Rare counts: shown only if not zero.
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
     ]),
     healthTimeline(health, runs.rows.map((run) => run.record), laneSlots),

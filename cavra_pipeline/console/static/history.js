@@ -1,4 +1,4 @@
-// What was reported day by day, and the counts of the dashboard.
+// Saved reports by day, and the counts of the dashboard.
 
 import { ask } from "./api.js";
 import { LANES, choice, el, facts, field, hash, laneChoice, now, providerName, showDocument, stamp, tag, time, words } from "./dom.js";

@@ -1,4 +1,4 @@
-// The console's icons: one stroke each, in the colour of the text beside them; never the only sign of anything.
+// Icons of the console, in the colour of the adjacent text; each has a text beside it.
 
 import { svg } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// One provider incident: its cause, what to do, the deliveries behind it, and acting on all of them at once.
+// One provider incident: its cause, what to do, its deliveries, and actions on all of them.
 
 import { acknowledgeAllButton, resultSection } from "./acknowledge.js";
 import { ask } from "./api.js";
@@ -58,7 +58,7 @@ export async function render(params, context, root) {
     ] })];
 }
 
-/** The lane that most of an incident's deliveries are in. */
+/** The lane with most of an incident's deliveries. */
 function mainLane({ lanes, pairs }) {
   const count = (lane) => pairs.filter((pair) => pair.lane === lane).length;
   return lanes.reduce((largest, lane) => (count(lane) > count(largest) ? lane : largest));

@@ -1,4 +1,4 @@
-// What the boundary held back: quarantined lines and findings. Neither shows what a line said.
+// Quarantined lines and findings; neither shows the content of a line.
 
 import { ask } from "./api.js";
 import { el, facts, problem, swap, words } from "./dom.js";

@@ -1,4 +1,4 @@
-// A chart of counts by day. The pointer or the arrow keys read out one day; the numbers stand below as a table.
+// A line chart of counts by day. Pointer and arrow keys read out a day; a table below lists the numbers.
 
 import { el, svg } from "./dom.js";
 import { edge, figure, pictureWidth, scale, timeAxis } from "./pictures.js";
@@ -6,7 +6,7 @@ import { edge, figure, pictureWidth, scale, timeAxis } from "./pictures.js";
 const HEIGHT = 210;
 const LEFT = 52;
 
-/** series: [{name, values}], one value (or null) for each day. Told apart by dash and by label, not by colour alone. */
+/** series: [{name, values}], one value (or null) for each day. Lines differ by dash and label, not by colour alone. */
 export function lines(title, days, series) {
   const width = pictureWidth();
   const bottom = HEIGHT - 22;
@@ -64,6 +64,6 @@ const numbersTable = (title, days, series) => el("details", { "data-key": `numbe
 
 function roundUp(value) {
   const size = 10 ** Math.floor(Math.log10(value));
-  // Even, so that the line in the middle is a whole number too: these are counts.
+  // Even, so that the middle grid line is a whole number.
   return [1, 2, 4, 6, 10].map((factor) => factor * size).find((bound) => bound >= value && bound % 2 === 0);
 }

@@ -1,21 +1,21 @@
-// The instant that the whole page is for: now, or a past one. It stands in the address as as_of, in UTC without a zone.
+// The instant that the page shows: now or a past one, in the address as as_of (UTC, without a zone).
 
 import { announce, clock, el, now, setMoment, stamp } from "./dom.js";
 
 let instant = null;
 
-/** The instant for the API, or undefined for now. */
+/** The instant for the API; undefined means now. */
 export const asOf = () => (instant ? `${instant}Z` : undefined);
 export const isPast = () => instant !== null;
-/** The UTC day that the page is for. */
+/** The UTC day that the page shows. */
 export const today = () => daysAgo(0);
 export const daysAgo = (count) => new Date(now() - count * 86400000).toISOString().slice(0, 10);
 
 const DAY = /^\d{4}-\d\d-\d\d$/;
-// The plus of an offset is a blank where an address does not escape it.
+// An unescaped plus of an offset arrives as a blank.
 const INSTANT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(Z|[-+ ]\d\d:?\d\d)?$/i;
 
-/** An instant as the page holds it; a day is judged at its end, today now (null); undefined if it is neither. */
+/** Parses an instant, to seconds. A past day means its end and today means now (null); undefined if invalid. */
 export function parsedMoment(text) {
   if (DAY.test(text)) text = text === new Date(clock()).toISOString().slice(0, 10) ? null : `${text}T23:59:59`;
   if (text === null) return null;
@@ -24,7 +24,7 @@ export function parsedMoment(text) {
   return Number.isFinite(at) ? new Date(at).toISOString().slice(0, 19) : undefined;
 }
 
-/** Takes over the instant of an address; returns the parameters with the instant that holds. */
+/** Sets the instant from the address; returns the parameters with the current instant. */
 export function followAddress({ as_of: addressInstant, ...params }) {
   const at = addressInstant === undefined ? undefined : parsedMoment([addressInstant].flat()[0]);
   if (at !== undefined) setInstant(at);
@@ -38,7 +38,7 @@ function setInstant(text) {
   setMoment(text ? Date.parse(`${text}Z`) : null);
 }
 
-/** Draws the control; `go` gets nothing and shows the page again for the instant that was chosen. */
+/** Draws the control; `go` is called after the instant has changed. Returns a function that updates the control. */
 export function momentControl(form, go) {
   const input = el("input", { id: "as-of", name: "as_of", type: "datetime-local", step: 1, "aria-label": "As of (UTC)" });
   const choose = (text) => {

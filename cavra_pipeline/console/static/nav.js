@@ -1,4 +1,4 @@
-// Navigation: every view with its icon in groups, a menu on a phone, and tabs within a view.
+// Navigation: grouped links with icons, a menu on a phone, and tabs within a view.
 
 import { el } from "./dom.js";
 import { icon } from "./icons.js";
@@ -9,7 +9,7 @@ const GROUPS = [
   ["Report", ["executive", "history", "api"]],
 ];
 
-/** Views that are shown as a tab, or by a link, of another one. */
+/** Parent in the navigation of views that are a tab or a detail page. */
 export const HOMES = { closure: "recoveries", escalation: "recoveries", worker: "plan", forecast: "plan", incident: "incidents", delivery: "health", alert: "alerts" };
 
 export function drawNavigation(nav, views) {
@@ -35,6 +35,6 @@ const TABS = {
   plan: [["plan", "Retry plan"], ["worker", "Worker"], ["forecast", "Forecast"]],
 };
 
-/** The tabs of a group of views, as links: each has an address of its own. */
+/** The tabs of a group of views, as links. */
 export const tabs = (group, current, suffix = "") => el("nav", { class: "tabs", "aria-label": "Parts of this view" }, el("ul", {},
   TABS[group].map(([name, title]) => el("li", {}, el("a", { href: `#/${name}${suffix}`, "data-key": `tab-${name}`, "aria-current": name === current && "page" }, title)))));

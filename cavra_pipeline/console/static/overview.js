@@ -1,4 +1,4 @@
-// Causes first, then every lane in one table: how it is, its failing deliveries by state, and its last days.
+// The overview: cards of causes, then all lanes in one table with state, failing deliveries and last days.
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
@@ -14,11 +14,11 @@ import { scrollRegion, table } from "./table.js";
 
 export const isLive = true;
 
-/** The records that an alert of a lane is based on: of the deliveries that it names, or the newest of its type. */
+/** A link to the records behind a lane's alert: of its deliveries, or the newest of its type. */
 export const evidenceLink = (lane, alert, key) => recordsLink(alert.pairs, { lane, record_type: alert.record_type }, { "data-key": key });
 
 let previousLevels = null;
-/** What came of the last acknowledgement of many, by the node that shows the view: a refresh draws it again. */
+/** Result of the last bulk acknowledgement, by root node: a live refresh shows it again. */
 const results = new WeakMap();
 
 export async function render(params, context, root) {
@@ -57,11 +57,11 @@ export async function render(params, context, root) {
     lanesTable(lanes, partitions, incidents), colourKey("Retries", RETRIES), colourKey("Days", DAYS)];
 }
 
-/** What the colours of a lane's row stand for: of its failing deliveries, and of its days. */
+/** Colours of a lane's row: its failing deliveries, and its days. */
 const RETRIES = [["retry", "ready"], ["gate", "held: needs a person"], ["wait", "waiting"], ["gone", "exhausted"]];
 const DAYS = [["bad", "critical"], ["late", "warning"], ["good", "healthy"], ["none", "no evidence yet"], ["absent", "no report saved"]];
 
-/** A home without evidence: nothing is judged, and there are three ways to go on. */
+/** The overview of a home without evidence: three ways to get some. */
 const emptyHome = (sources, refresh) => [
   el("div", { class: "empty" }, el("p", { class: "lead" }, "No evidence has arrived yet."),
     el("p", {}, "Nothing is evaluated until it has, so this is no all-clear. To bring evidence in:"), el("ul", {},
@@ -85,7 +85,7 @@ function incidentCard(incident, lanes, context, done) {
   });
 }
 
-/** Failing deliveries of lanes that are not healthy, behind no open incident: one card for them all. */
+/** One card for the failing deliveries that belong to no open incident, of lanes that are not healthy. */
 function looseFailures(lanes, context, done) {
   const failingLanes = lanes.filter((lane) => ["critical", "warning"].includes(lane.alert_level) && Object.keys(lane.failing_without_incident).length);
   const byProvider = {};
@@ -105,7 +105,7 @@ function looseFailures(lanes, context, done) {
   })];
 }
 
-/** Lanes whose worker is down: one cause, whatever their number. It leads to the lanes' health, where their outages stand. */
+/** One card for all lanes whose worker is down; links to each lane's health, which lists the outages. */
 function stoppedWorkers(lanes) {
   const hasNeverRun = (lane) => lane.alert_level !== "unknown" && lane.latest_worker_age_minutes === null;
   const downLanes = lanes.filter((lane) => (lane.outage_open_since && !lane.usual_interval_minutes) || hasNeverRun(lane));
@@ -142,13 +142,13 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
   })];
 }
 
-/** Secrets that were found and that no one has handled yet, whatever their day. */
+/** A link to the possible credentials in evidence whose alert is open, of any day. */
 function leaksPoint({ status }) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
   return count ? [el("a", { href: hash("alerts"), "data-key": "also-leaks" }, `${plural(count, "leaked secret")} found in evidence, to rotate`)] : [];
 }
 
-/** What needs a person and is no cause of what fails: a link each, as `status` counts them. */
+/** Links to what else needs a person, with the same counts as the command `status`. */
 function otherPoints(lanes, quarantinedCount, findingCount) {
   const link = (view, key, text, parameters) => el("a", { href: hash(view, parameters), "data-key": `also-${key}` }, text);
   const alerts = lanes.reduce((sum, lane) => sum + lane.outstanding_acknowledgements.length, 0);
@@ -161,7 +161,7 @@ function otherPoints(lanes, quarantinedCount, findingCount) {
 
 const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lane.alert_level);
 
-/** How often a worker should run, and how often it does where that is regular but too seldom. */
+/** The expected interval of a worker, and the usual one where it is longer. */
 function intervals({ usual_interval_minutes: usual, expected_interval_minutes: expected }) {
   const every = (minutes) => span(minutes * 60000);
   return usual ? `runs every ${every(usual)}, expected ${every(expected)}` : `every ${every(expected)}`;
@@ -179,7 +179,7 @@ function lanesTable(lanes, partitions, incidents) {
   ] }));
 }
 
-/** Why a lane is as it is: the incidents that reach into it, else what its alerts say. */
+/** Why a lane is in its state: its incidents, else its alerts. */
 function causesOf(lane, incidents) {
   const laneIncidents = incidentsOf(lane.lane, incidents);
   const alertText = lane.alerts.map((alert) => words(alert.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, ""))).join(", ");

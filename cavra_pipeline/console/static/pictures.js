@@ -1,14 +1,14 @@
-// The console's pictures as SVG: they follow the page's colours, print sharply, and say in words what they show.
+// Charts as SVG: they use the page's colours, print well, and have a text alternative.
 
 import { el, plural, span, stamp, svg, words } from "./dom.js";
 
 const DAY = 86400000;
 const STEPS = [15 * 60000, 3600000, 3 * 3600000, 6 * 3600000, 12 * 3600000, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 31 * DAY, 92 * DAY];
 
-/** The width that a picture has on this screen, in its own units: texts are neither shrunk nor stretched. */
+/** The width of a chart in px, equal to its units: texts are not scaled. */
 export const pictureWidth = () => Math.max(300, Math.min(1500, (document.getElementById("main").clientWidth || 720) - 4));
 
-/** A scale of time: where an instant lies between the left edge and now at the right edge. */
+/** Returns a function from an instant to its x position, clamped to the chart. */
 export function scale(from, to, left, width) {
   return (at) => left + ((Math.min(Math.max(at, from), to) - from) / (to - from || 1)) * (width - left - 10);
 }
@@ -26,7 +26,7 @@ export function timeAxis(from, to, x, height, maxCount) {
 }
 
 /**
- * A scale that gives three quarters of the width to what lies before `knee`, where that is the small part of the time:
+ * A scale that gives three quarters of the width to the time before `knee`, where that time is short:
  * attempts within an hour stay apart although the right edge is days later.
  */
 export function kneeScale(from, knee, to, left, width) {
@@ -36,7 +36,7 @@ export function kneeScale(from, knee, to, left, width) {
   return Object.assign((at) => (at <= knee ? before(at) : after(at)), { knee });
 }
 
-/** Marks an instant, such as now, at the foot of a picture. */
+/** A labelled vertical line, such as now. */
 export const edge = (x, height, text) => [svg("line", { class: "edge", x1: x, x2: x, y1: 2, y2: height - 16 }), svg("text", { class: "tick strong", x: x + 2, y: height - 4, "text-anchor": "end" }, text)];
 
 export function figure(title, summary, width, height, marks, ...below) {
@@ -48,13 +48,13 @@ export function figure(title, summary, width, height, marks, ...below) {
 const hint = (text) => text && svg("title", {}, text);
 
 /**
- * Rows over time; the right edge is now. rows: [{title, spans: [{from, to, kind, text}], points: [{at, kind, text}],
- * marks: [{at, kind, label, text}]}], in order of time; a label without room is left out; instants in ms. Kinds are classes: good, late, bad, unknown, calm, pause.
+ * Rows over time, in ms. rows: [{title, spans: [{from, to, kind, text}], points: [{at, kind, text}],
+ * marks: [{at, kind, label, text}]}], by time; a label without room is omitted. Kinds are CSS classes, such as good, late, bad.
  */
 export function timeline(title, summary, rows, from, to, { below = [], now = to, knee = null } = {}) {
   const width = pictureWidth();
   const isNarrow = width < 560;
-  // Texts are 13 px high, at most 7 px wide on average.
+  // Texts are 13 px high, on average at most 7 px wide.
   const left = isNarrow ? 8 : Math.min(width / 3, Math.max(150, 8 + 7 * Math.max(...rows.map((row) => row.title.length))));
   const step = isNarrow ? 46 : 34;
   const x = kneeScale(from, knee, to, left, width);
@@ -79,7 +79,7 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
   return figure(title, summary, width, height, [axis, rowGroups, kneeLine || [], last], ...below);
 }
 
-/** How a lane's failing deliveries divide: parts [[kind, count]], to the scale of the lane that has most. */
+/** A bar of a lane's failing deliveries by state: parts [[kind, count]], scaled to the longest bar of the table. */
 export function sharesBar(parts, maxCount, text) {
   let left = 0;
   return svg("svg", { class: "shares", viewBox: "0 0 160 10", preserveAspectRatio: "none", role: "img", "aria-label": text },
@@ -95,17 +95,17 @@ export function sharesBar(parts, maxCount, text) {
 const parse = (text) => Date.parse(text);
 const KINDS = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
 
-/** What the colours of a picture stand for: kinds [[class, text]]. */
+/** A legend: kinds [[CSS class, text]]. */
 export const colourKey = (title, kinds) => el("ul", { class: "legend", "aria-label": `Key: ${title.toLowerCase()}` }, el("li", {}, el("strong", {}, title)),
   kinds.map(([kind, text]) => el("li", {}, el("i", { class: `dot ${kind}`, "aria-hidden": "true" }), text)));
 
-/** What the colours of scheduled runs stand for. */
+/** Legend of scheduled runs. */
 export const VERDICTS = [["good", "on time"], ["late", "late or early"], ["bad", "missed"], ["unknown", "unknown"]];
 
-/** A scheduled run as a point of a time line. */
+/** A scheduled run as a point of a timeline. */
 export const slotPoint = (slot) => ({ at: parse(slot.expected_at), kind: KINDS[slot.verdict] || "unknown", text: `${stamp(slot.expected_at)}: ${words(slot.verdict)}` });
 
-/** Outages, worker runs, scheduled runs and gaps of a lane up to an instant. */
+/** Timeline of a lane's worker runs, outages, scheduled runs and gaps. */
 export function healthTimeline(health, runs, slots) {
   const to = parse(health.as_of);
   const from = to - health.window_hours * 3600000;

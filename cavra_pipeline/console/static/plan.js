@@ -1,4 +1,4 @@
-// The retry plan of a lane: a policy and its preview at once; saving what was seen is the second step.
+// The retry plan of a lane: a policy with a preview, which can be saved.
 
 import { LABEL } from "./acknowledge.js";
 import { ask } from "./api.js";
@@ -57,7 +57,7 @@ function checkbox(name, text, value) {
   return el("div", { class: "field check" }, input, el("label", { for: input.id }, text));
 }
 
-/** The plan, and the policy that was asked for, as the API takes it in an address. */
+/** Fetches or saves a plan; returns it with the policy as the API's query parameters. */
 async function fetchPlan(form, isSaved, params) {
   const values = Object.fromEntries(new FormData(form));
   history.replaceState(history.state, "", hash("plan", { ...values, provider: params.provider, as_of: params.as_of }));

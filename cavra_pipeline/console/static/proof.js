@@ -1,12 +1,12 @@
-// The foot of a plan or health report: what it can be proven from, its proof to download, and a check here.
+// Proofs: the foot of a report with its proof to download and to check, and a form to check a file.
 
 import { ask, askAnswer, askIfThere } from "./api.js";
 import { canCheck, checks, UnsupportedBundle, NotProven, UNCHECKED } from "./bundle.js";
 import { announce, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
 
 /**
- * report: the one on the page, a retry plan or a health report, whose bundle the API gives at `path` for `parameters`.
- * The bundle is fetched once: what is downloaded is what is checked.
+ * report: the retry plan or health report on the page; `path` and `parameters` are the API's address of its bundle.
+ * Fetches the bundle once: the downloaded file is the checked one.
  */
 export function proofFoot(report, path, parameters = {}) {
   const id = report.retry_plan_id ?? report.health_id;
@@ -15,7 +15,7 @@ export function proofFoot(report, path, parameters = {}) {
   const result = el("div", { class: "checked" });
   let fetched;
   const bundle = () => {
-    // The service gives no bundle that its own verifier has not found proven.
+    // The service verifies each bundle before it sends it.
     fetched ??= fetchBundle(path, parameters, id).then((bytes) => {
       verb.textContent = "Proven from";
       return bytes;
@@ -65,7 +65,7 @@ const witnessWords = (witnesses) => (witnesses.length
   ? `witnessed by ${witnesses.map((witness) => `${words(witness.provider)} (checkpoint ${witness.size.toLocaleString("en")}, ${stamp(witness.posted_at)})`).join(", ")}`
   : "with no witness on record");
 
-/** What the executive report is based on, the proof of its numbers, and how to verify it; null where nobody knows. */
+/** The foot of the executive report: its checkpoint and its proof; null without a checkpoint. */
 export async function executiveFoot(report) {
   const head = await askIfThere("/checkpoints/latest", {}).catch(() => null);
   if (!head) return null;
@@ -96,7 +96,7 @@ async function fetchBundle(path, parameters, id) {
   return bytes;
 }
 
-/** Checks a bundle that somebody has, with a key and a checkpoint from elsewhere if they have them. */
+/** A form that checks a bundle file, optionally against a public key and a checkpoint. */
 function otherFile(result) {
   const file = el("input", { name: "proof_file", type: "file", accept: ".zip,application/zip", required: true });
   const key = el("input", { name: "proof_key", autocomplete: "off", spellcheck: "false" });

@@ -1,4 +1,4 @@
-// Recoveries: which are open, past their limit or closed, who has them, and opening and closing one.
+// Recoveries: open, past their limit or closed, with owners; opens and closes them.
 
 import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
@@ -84,7 +84,7 @@ function closedTable(rows, act) {
   ].filter(Boolean) }));
 }
 
-/** Recoveries of one provider that overlap: probably one outage. */
+/** Overlapping recoveries of one provider: probably one outage. */
 function groupsTable(recoveryGroups) {
   const rows = recoveryGroups.filter((group) => group.recovery_count > 1);
   return rows.length > 0 && [el("h2", {}, "One outage, several recoveries"),
@@ -95,7 +95,7 @@ function groupsTable(recoveryGroups) {
     ] })];
 }
 
-/** Closures by state, provider and day, as CAVRA counts it: by record. */
+/** Closures by state, provider and day. As in CAVRA, each record counts. */
 function countTables(report) {
   const number = (name, title) => ({ name, title, value: (row) => row[name], number: true });
   if (!report.provider_summary.length) return null;

@@ -24,7 +24,7 @@ export async function render(params) {
     el("form", { role: "search", "aria-label": "Find an operation", onsubmit: (event) => event.preventDefault() }, el("div", { class: "fields" }, field("Find", find, "Searches paths and summaries."))), result];
 }
 
-/** A description: its words between backticks as code. */
+/** Formats text between backticks as code. */
 const descriptionNodes = (text) => text.split(/`([^`]+)`/).map((part, at) => (at % 2 ? el("code", {}, part) : part));
 
 const hintOf = ({ description, schema }) => (description ?? schema?.description ? descriptionNodes(description ?? schema.description) : null);
@@ -34,7 +34,7 @@ const operationsOf = ({ paths }) => Object.entries(paths).flatMap(([path, method
 function operationBox(operation, document_) {
   const box = el("details", { class: "operation", "data-key": `op-${operation.operationId}` },
     el("summary", {}, tag(COLOURS[operation.method], operation.method.toUpperCase()), " ", el("code", {}, operation.path), " ", el("span", { class: "soft" }, descriptionNodes(operation.summary))));
-  // Drawn when it is opened: the document is long.
+  // Drawn when opened: the document is long.
   box.addEventListener("toggle", () => { if (box.open && box.childElementCount === 1) box.append(...body(operation, document_)); });
   return box;
 }
@@ -79,7 +79,7 @@ function tryForm(operation, bodySchema, document_) {
     text && field("Body", text), el("p", { class: "acts" }, el("button", { class: operation.method === "get" ? "main" : "" }, operation.method === "get" ? "Try it" : "Send it")), result);
 }
 
-/** The answer's text, or a button to save a file. */
+/** The answer as text, or a button that saves it as a file. */
 async function shownAnswer(answer, operation) {
   const type = answer.headers.get("Content-Type") ?? "";
   if (/^(text\/|application\/([a-z.+-]+\+)?json)/.test(type) || !type) return el("pre", { tabindex: "0", "aria-label": "Answer" }, visible((await answer.text()).slice(0, 20000)));
@@ -89,7 +89,7 @@ async function shownAnswer(answer, operation) {
     el("span", { class: "soft" }, `${type}, ${plural(content.size, "byte")}`));
 }
 
-/** A body to begin with: the required members with their examples. */
+/** An example body: the required members with their examples. */
 function sampleBody(schema, document_) {
   return Object.fromEntries(Object.entries(schema.properties || {}).filter(([name]) => (schema.required || []).includes(name))
     .map(([name, property]) => [name, property.examples?.[0] ?? resolved(property, document_)?.enum?.[0] ?? property.default ?? (property.type === "integer" ? property.minimum ?? 1 : "")]));

@@ -1,20 +1,20 @@
-// Asks for a Dagster run that ingests evidence and makes the reports of some days again, and follows it to its end.
+// Starts a Dagster run that ingests evidence and rebuilds the reports of some days, and polls it until it ends.
 
 import { ask } from "./api.js";
 import { announce, busy, clock, el, field, formDialog, problem, tag, words } from "./dom.js";
 
 const POLL_SECONDS = 2;
-// A run that has just been asked for takes seconds to appear; one that has not by then did not start.
+// A new run takes seconds to appear; after this time it has not started.
 const START_TIMEOUT_SECONDS = 60;
 const LEVELS = { success: "healthy", failure: "critical", canceled: "warning" };
 let run = null;
 let draw = () => {};
 
-/** The action and what became of the last run; `done` runs when it has ended. */
+/** The button and the state of the last run; `done` is called when it has ended. */
 export function refreshPart(done) {
   const state = el("p", {});
   const button = el("button", { type: "button", "data-key": "refresh-evidence", onclick: () => openForm(done) }, "Ingest new evidence");
-  // The part is drawn again with each live refresh: whoever follows a run draws into the one that is shown.
+  // A live refresh replaces the nodes: polling calls the newest draw().
   draw = () => {
     button.disabled = run !== null && !hasEnded();
     state.replaceChildren(...(run ? runDescription() : []));

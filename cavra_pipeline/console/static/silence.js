@@ -1,4 +1,4 @@
-// Silences: no notification of a kind, of a subject, or of both, for a while. Made here, and ended here.
+// Silences: for some time, no notification of a kind, of a subject, or of both.
 
 import { LABEL, actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
@@ -7,7 +7,7 @@ import { table } from "./table.js";
 
 const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "7 days"]];
 
-/** `kind` and `subject` are those of the alert, as GET /api/v1/alerts names them; `name` is what people call it. */
+/** `kind` and `subject` are the alert's, as in GET /api/v1/alerts; `name` is its title. */
 export function silenceButton({ kind, subject, name, key, context, done }) {
   if (!mayAct(context)) return null;
   const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
@@ -19,7 +19,7 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
   return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
 }
 
-/** Ends a silence; null where the page may change nothing. */
+/** A button that ends a silence; null if the page may not change anything. */
 export function endButton(silence, context, reload) {
   if (!mayAct(context)) return null;
   return el("button", { type: "button", "data-key": `unmute-${silence.silence_id}`, "aria-label": `End the silence of ${silence.subject ? subjectWords(silence) : words(silence.kind)}`,
@@ -45,11 +45,11 @@ export function silencesTable(silences, context, reload) {
   ].filter(Boolean) });
 }
 
-/** Who silenced an alert, and until when; the day where it is not today's. */
+/** Who silenced an alert, and until when; the day only if it is not today. */
 export function silenceWords({ author, ends_at: until }) {
   const text = stamp(until);
   return `Silenced by ${author} until ${text.startsWith(new Date(clock()).toISOString().slice(0, 10)) ? text.slice(11) : text}`;
 }
 
-/** The silence that holds for an alert now, if any. */
+/** The silence in force for an alert, or undefined. */
 export const silenceOf = (silences, kind, subject) => silences.find((silence) => Date.parse(silence.starts_at) <= clock() && [null, kind].includes(silence.kind) && [null, subject].includes(silence.subject));

@@ -1,4 +1,4 @@
-// Which runs the schedules owed, which came, which were missed and why.
+// Scheduled runs: which were on time, late or missed, and why.
 
 import { askIfThere } from "./api.js";
 import { choice, el, facts, field, hash, emptyState, now, stamp, tag, time, words } from "./dom.js";

@@ -1,4 +1,4 @@
-// Sources: what each entry of sources.yaml brought last, how far behind it is, and what is wrong with it.
+// Sources of sources.yaml: the last pull, the lag, and what is wrong.
 
 import { ask } from "./api.js";
 import { ago, clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";

@@ -1,4 +1,4 @@
-// A lane's last days as a strip that can be walked with the arrow keys; each day leads to the lane as it was then.
+// A lane's last days as a strip; arrow keys move, and each day links to the lane's health of that day.
 
 import { el, hash, words } from "./dom.js";
 import { asOf } from "./moment.js";
@@ -6,7 +6,7 @@ import { asOf } from "./moment.js";
 const KINDS = { critical: "bad", warning: "late", healthy: "good", unknown: "none" };
 const TEXTS = { critical: "critical", warning: "warning", healthy: "healthy", unknown: "no evidence yet" };
 
-/** One bar for each day, of its saved report; `pastLevel` is the level of the last one where the page is for a past instant. Tall is critical, grey is a lane without evidence yet, a dot is a day without a saved report. */
+/** One bar for each day, by its saved report; `pastLevel` replaces the last one's where the page shows a past instant. A tall bar is critical, grey is no evidence yet, a dot is no saved report. */
 export function dayStrip(lane, partitions, pastLevel = null) {
   const last = partitions.length - 1;
   const bars = partitions.map(({ day, reports }, at) => {

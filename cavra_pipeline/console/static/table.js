@@ -1,17 +1,17 @@
-// Tables that sort; their roles are written out, since a table laid out in blocks on a phone loses them.
+// Sortable tables. Roles are explicit, since the phone's block layout drops the implicit ones.
 
 import { announce, el, plural } from "./dom.js";
 
-/** So many rows are seen at once: there is nothing to sort. */
+/** Tables with at most this many rows need no sorting. */
 const FEW = 3;
 
-/** The order of each table by its key, which a refresh keeps and the next view does not. */
+/** Sort order by table key: survives a live refresh, cleared when the view changes. */
 const orders = new Map();
 export const forgetOrders = () => orders.clear();
 
 /**
  * columns: [{name, title, value: row => text or number to sort by, cell: row => node (value if not given), number}].
- * The first column is the row's header. `note` follows the number of rows. Where a heading stands above, `isTitled` is false.
+ * The first column is the row header; `note` follows the row count; `isTitled` is false below a heading of the same text.
  */
 export function table({ key, caption, columns, rows, note = null, empty = "nothing.", sorts: maySort = true, isTitled = true }) {
   const sorts = maySort && rows.length > FEW;
@@ -49,7 +49,7 @@ export function table({ key, caption, columns, rows, note = null, empty = "nothi
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
 }
 
-/** A region that scrolls by itself where its table is wider than the screen. */
+/** A region that scrolls sideways if its table is wider than the screen. */
 export const scrollRegion = (id, label, content) => el("div", { class: "across", id, tabindex: "0", role: "region", "aria-label": label }, content);
 
 const text = (value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "number" ? value.toLocaleString("en") : String(value));

@@ -1,4 +1,4 @@
-// The worker of a lane: what its next run would take, and a dry run, which records what it selects and sends nothing.
+// The worker of a lane: its next run, and a dry run, which records its selection and sends nothing.
 
 import { ask } from "./api.js";
 import { causeLines, gateOf, retryWarning } from "./causes.js";
@@ -33,14 +33,14 @@ export async function render(params, context) {
     el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, dueTable(planAnswer)];
 }
 
-/** How this lane's worker is run, where there is no button for it or more to say of it. */
+/** How to run this lane's worker, where the button is missing or needs a note. */
 function howToRun(lane, mayRun) {
   if (isPast()) return "A worker runs now, not at a past instant: choose Now above to run it.";
   if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
   return mayRun ? "A dry run sends nothing; it is recorded as evidence, with what it selects." : "Your token may not run a worker: that needs the scope live.";
 }
 
-/** What the next run of the worker would take, before anybody runs it. */
+/** What the worker's next run would retry. */
 function nextRun({ plan, pending }, incidents, isLive, buttons, how) {
   const ready = plan.retryable_count - pending.length;
   return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
