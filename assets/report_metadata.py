@@ -107,6 +107,7 @@ def _health_numbers(health: Mapping[str, Any]) -> dict[str, Any]:
     gaps = [gap["since"] for gap in health["acknowledgement_gaps"]]
     return {
         **{name: int(health[name]) for name in _HEALTH_NUMBERS},
+        "latest_worker_age_minutes": health["latest_worker_age_minutes"],
         "latest_retry_plan_age_minutes": health["latest_retry_plan_age_minutes"],
         "oldest_acknowledgement_gap_at": min(gaps, default=None),
         "is_schedule_disabled": any(alert["category"].startswith("disabled_") for alert in health["alerts"]),

@@ -58,6 +58,7 @@ UNDELIVERED: Final = "undelivered_notice"
 SECRET_FINDING: Final = "secret_finding"  # noqa: S105 -- a kind
 PROVIDER_INCIDENT: Final = "provider_incident"
 FAILED_EXECUTION: Final = "failed_execution"
+WORKER_DOWN: Final = "worker_down"
 BROKEN_CONNECTOR: Final = "broken_connector"
 REBUILT: Final = "warehouse_rebuilt"
 HISTORY_CHANGED: Final = "history_changed"
@@ -104,11 +105,19 @@ _TABLE: Final = (
         counts_missed_runs=True,
     ),
     AlertKind(
+        WORKER_DOWN,
+        "critical",
+        "a lane's retry worker has missed its runs",
+        "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
+        inhibited_by=_DOWN,
+        is_notified_by_subject=True,
+    ),
+    AlertKind(
         "stale_retry_plan",
         "warning",
         "the newest retry plan is stale",
         "Check that the lane's worker runs: each run makes a new retry plan.",
-        inhibited_by=_DOWN,
+        inhibited_by=(*_DOWN, Inhibitor(WORKER_DOWN, WORKER_DOWN, same_subject=True)),
         is_notified_by_subject=True,
     ),
     AlertKind(

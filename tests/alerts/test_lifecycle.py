@@ -326,6 +326,18 @@ def test_a_daemon_that_is_down_mutes_the_slots_it_explains_also_after_it_is_back
     }
 
 
+def test_a_worker_that_is_down_mutes_the_stale_plan_of_its_own_lane_alone(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    one = desk(tmp_path)
+    down = signal("worker_down", "auditor_export")
+    plans = [signal("stale_retry_plan", lane, cause="worker_down") for lane in ("auditor_export", "release_closeout")]
+
+    assert one.tick(down, minutes=0.5) == ["firing worker_down auditor_export"]
+    assert one.tick(down, *plans, minutes=30) == [], "an explanation is waited for"
+    assert one.tick(down, *plans, minutes=3) == ["firing stale_retry_plan release_closeout"]
+
+
 def test_a_slot_that_the_daemon_does_not_explain_is_told_although_it_is_down(
     desk: Callable[..., Desk], tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 6, 25, 12, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+NOTHING_OLD = "No worker has missed its runs, and no newest retry plan is stale."
 SCHEDULE = "recovery_retry_worker"
 DEFS = build_defs()
 Build = Callable[..., dg.SensorDefinition]
@@ -588,12 +589,32 @@ def test_a_plan_goes_stale_between_two_reports_and_the_warehouse_stays_closed(
         settings, [now.date()], assets=(*EVIDENCE, "recovery_escalation_retry_health"), instance=instance
     ).success
 
-    assert stale.tick(now).skip_message == "No lane's newest retry plan is stale."
+    assert stale.tick(now).skip_message == NOTHING_OLD
     assert gaps.tick(now).skip_message == "No acknowledgement is overdue."
     with held(settings):
-        assert stale.tick(now + 19 * MINUTE).skip_message == "No lane's newest retry plan is stale."
+        assert stale.tick(now + 19 * MINUTE).skip_message == NOTHING_OLD
     stale.tick(now + 22 * MINUTE)
     assert told.newest == [("stale_retry_plan", "recovery_escalation", "old_plan", 1)]
+
+
+def test_a_worker_that_missed_two_runs_raises_an_alert_that_explains_its_stale_plan(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    now = datetime.now(UTC)
+    settings = new_home(tmp_path, {now.date().isoformat(): [worker_run(now - 10 * MINUTE), plan(now - 10 * MINUTE)]})
+    stale = Watch(stale_retry_plan_sensor, settings, instance)
+    assert run(
+        settings, [now.date()], assets=(*EVIDENCE, "recovery_escalation_retry_health"), instance=instance
+    ).success
+
+    assert stale.tick(now + 49 * MINUTE).skip_message == NOTHING_OLD
+    stale.tick(now + 52 * MINUTE)
+    assert told.newest == [("worker_down", "recovery_escalation", None, 1)]
+    stale.tick(now + 115 * MINUTE)
+    assert told.newest == [
+        ("worker_down", "recovery_escalation", None, 1),
+        ("stale_retry_plan", "recovery_escalation", "worker_down", 1),
+    ]
 
 
 def test_an_acknowledgement_is_overdue_once_its_limit_is_passed(
