@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.alerts.kinds import KINDS
+from cavra_pipeline.alerts.kinds import KINDS, SECRET_FINDING
 from cavra_pipeline.alerts.model import NO_CAUSE
 from cavra_pipeline.alerts.operators import (
     DEFAULT_HISTORY,
@@ -163,8 +163,8 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
     is_idle = tables.is_daemon_off(daemon_of(settings, clock()))
-    if document["alerts"]:
-        ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(alert["muted_by"])))
+    ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(alert["muted_by"])))
+    if ordered:
         console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, ordered))
     else:
         console.print("Open alerts: none")
@@ -193,9 +193,11 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.facts("Undelivered notifications", unsent)
     if not document["connectors"]:
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
-    firing = [alert for alert in document["alerts"] if alert["state"] == "firing"]
+    firing = [alert for alert in ordered if alert["state"] == "firing" and not alert["muted_by"]]
     if firing:
-        console.next(f"cavra-pipeline alerts ack {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
+        # Acknowledging an alert of a leaked secret ends it, so the word for that is resolve.
+        act = "resolve" if firing[0]["kind"] == SECRET_FINDING else "ack"
+        console.next(f"cavra-pipeline alerts {act} {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
     elif is_idle:
         console.next("cavra-pipeline dev")
 
@@ -232,7 +234,7 @@ def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
             ("alert", alert["alert_id"]),
             ("what", f"{_words(alert['kind'])} {alert['subject']}"),
             ("by", alert["acknowledged_by"]),
-            ("do", alert["action"]),
+            *([] if alert["resolved_at"] else [("do", alert["action"])]),
             ("reminders", "none" if alert["resolved_at"] else "none until it resolves"),
         ],
     )

@@ -64,7 +64,9 @@ def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, cli
 def _day(text: str, now: datetime) -> date:
     day = read_day(text, now)
     if day is None:
-        raise click.BadParameter(f"{text!r} is not a day; write it as YYYY-MM-DD, yesterday, or 2d for two days ago")
+        raise click.BadParameter(
+            f"{text!r} is no day of the calendar; write one as 2026-11-28, yesterday, or 2d for two days ago"
+        )
     return day
 
 

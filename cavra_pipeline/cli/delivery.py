@@ -101,8 +101,8 @@ def worker(
 def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn: bool, force: bool, by: str) -> None:
     """Acknowledge a failing delivery, so that it may be retried.
 
-    acknowledged, accepted and resolved release its retry; any other state holds it. In a lane of health alerts it says
-    that somebody handles the health alert. --withdraw takes an acknowledgement back.
+    acknowledged, accepted and resolved release its retry, which sends it again; deferred, escalated and dismissed hold
+    it. In a lane of health alerts it says that somebody handles the health alert. --withdraw takes it back.
 
     retry-health --lane LANE lists what is missing. What the command alerts lists is acknowledged by alerts ack.
     """
@@ -120,6 +120,7 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
         word = "withdrawn" if is_withdrawn else written["acknowledgement_state"]
         console.print(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})")
         say_if_later(console, written)
+        console.next(f"cavra-pipeline explain {subject} {provider}")
 
     answer(written, show)
 

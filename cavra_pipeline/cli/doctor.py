@@ -247,4 +247,4 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     ]
     console.facts("Parts of the home, and how long each took to answer", rows)
     right = sum(check["state"] == "right" for check in document["checks"])
-    console.print(f"{right} of {count(len(rows), 'part')} ok")
+    console.print(f"{right} of {count(len(rows), 'part')} ok; what is wrong in the lanes: cavra-pipeline status")

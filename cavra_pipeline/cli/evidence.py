@@ -130,7 +130,10 @@ def _import_document(result: ImportResult) -> dict[str, Any]:
 
 def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, Any]]:
     return [
-        ("records", f"{result.received_count} read, {result.imported_count} new, {result.known_count} imported before"),
+        (
+            "records",
+            f"{result.received_count:,} read, {result.imported_count:,} new, {result.known_count:,} imported before",
+        ),
         ("held back", f"{result.quarantined_count} quarantined, {result.finding_count} findings"),
         ("fields left out", result.dropped_field_count),
         ("landing files", f"{len(result.written)} written"),
@@ -190,10 +193,10 @@ def ingest(first: date | None, last: date | None) -> None:
         "failures": [str(failure) for failure in result.failures],
     }
     shown = [
-        ("landing files", f"{len(result.drops)} read, {result.unchanged_count} unchanged"),
-        ("records", f"{result.received_count} received, {result.quarantined_count} quarantined"),
+        ("landing files", f"{len(result.drops):,} read, {result.unchanged_count:,} unchanged"),
+        ("records", f"{result.received_count:,} received, {result.quarantined_count:,} quarantined"),
         ("findings", result.finding_count),
-        ("unknown kinds", result.unknown_kind_count),
+        ("other kinds", f"{result.unknown_kind_count:,} of the records, which no report reads; they are stored"),
         ("fields left out", result.dropped_field_count),
         ("warehouse", warehouse_of(settings).where),
     ]
@@ -245,7 +248,7 @@ def backfill(first: date | None, last: date | None) -> None:
     }
     shown = [
         ("days", f"{len(days)}, {first} to {last}"),
-        ("landing files", f"{len(result.drops)} read, {result.received_count} records"),
+        ("landing files", f"{len(result.drops):,} read, {result.received_count:,} records"),
         ("reports", f"{levels.total()}: {', '.join(f'{n} {name}' for name, n in sorted(levels.items()))}"),
     ]
     answer(document, _facts("Backfill", shown))
@@ -381,7 +384,8 @@ def _list(
         if not rows:
             console.print(f"{title}: none")
             return
-        names = [name for name in columns if name != "file_name"]
+        # Where the terminal is narrow, the last column goes first.
+        names = sorted((name for name in columns if name != "file_name"), key=lambda name: name == "path")
         shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in names] for row in rows]
         console.table(f"{title}: {len(rows)}", [_SHOWN_AS.get(c, c) for c in names], shown)
         if steps:

@@ -133,7 +133,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
             if listed_recovery["slo_status"] == status
         ]
         if rows:
-            console.table(title, ("playbook", "provider", "state", "open for", "owner", "opened (UTC)"), rows)
+            console.table(title, ("playbook", "provider", "owner", "open for", "state", "opened (UTC)"), rows)
     if outages := [group for group in report["recovery_groups"] if group["recovery_count"] > 1]:
         console.table(
             "Overlapping recoveries, probably of one outage",
@@ -149,7 +149,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
             ],
         )
     if report["recovery_open_count"]:
-        console.next(next_command("escalate"))
+        console.next(next_command("escalate"), "cavra-pipeline recovery close -h")
 
 
 def _row(listed_recovery: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
@@ -162,9 +162,9 @@ def _row(listed_recovery: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     return (
         listed_recovery["playbook_id"],
         listed_recovery["provider"],
-        listed_recovery["closure_state"],
-        short_duration(minutes),
         owner,
+        short_duration(minutes),
+        listed_recovery["closure_state"],
         opened,
     )
 

@@ -271,11 +271,11 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
         for name, lane in lanes
     ]  # fmt: skip
     columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alert acks")
-    console.table("Retries, and what needs a person", columns, gaps)
+    console.table("Retries of all evidence so far, and what needs a person", columns, gaps)
     console.print("acks, approvals: missing for a retry; alert acks: health alerts to acknowledge", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
-        console.table("Deliveries", ("provider", "delivered", "failed"), providers)
+        console.table("Deliveries of all evidence so far", ("provider", "delivered", "failed"), providers)
     if skipped := [(said(reason), number) for reason, number in document["skipped_reasons"].items()]:
         console.table("Skipped retries", ("reason", "retries"), skipped)
     console.part()
@@ -285,6 +285,6 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
         f"{document['recovery_closed_count']:,} closed."
     )
     quarantined = count(document["quarantined_record_count"], "record")
-    console.print(f"{quarantined} quarantined, {count(document['redaction_finding_count'], 'finding')}.")
+    console.print(f"In all, {quarantined} quarantined, {count(document['redaction_finding_count'], 'finding')}.")
     if document["closure_state"] == "open":
         console.next(next_command("closure"))

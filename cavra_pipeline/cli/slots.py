@@ -58,6 +58,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
         is_running = daemon_of(home(), clock())["state"] == "alive"
         how = "each is recorded once it is due" if is_running else "Dagster's daemon records them, and is not running"
         console.print(f"No scheduled run of this range is known: {how}.")
+        console.print("What a worker missed by its evidence, imported months included, is in retry-health.")
         console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
         return
     lines = picture(rows)

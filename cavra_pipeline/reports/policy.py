@@ -36,7 +36,7 @@ class RetryPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    max_retry_attempts: _Attempts = Field(3, description="Failures after which a pair is exhausted.", examples=[3])
+    max_retry_attempts: _Attempts = Field(3, description="Failures after which a delivery is exhausted.", examples=[3])
     retry_delay_minutes: _Delay = Field(
         description="Delay after the first failure; the lane's own if not given.", examples=[30]
     )

@@ -186,7 +186,10 @@ def _require_delivery(session: Session, lane: Lane, subject: str, provider: str)
         alike = [str(row["subject"]) for row in session.rows(_PACKAGE, "subjects_alike", of_lane)]
         near = did_you_mean(subject, filter(is_safe_identifier, alike), most=3)
         what, where = f"no delivery of it in the lane {lane.name} is known", lane.subject_field
-    remedy = f"{near} Force it (--force, or force in the API) to record it all the same".strip()
+    remedy = (
+        f"{near} Copy subject, provider and lane from retry-health. Where the evidence comes later, force it "
+        "(--force, or force in the API)"
+    ).strip()
     raise UsageError(what, where=where, remedy=remedy)
 
 
