@@ -65,7 +65,7 @@ def _day(text: str, now: datetime) -> date:
     day = read_day(text, now)
     if day is None:
         raise click.BadParameter(
-            f"{text!r} is no day of the calendar; write one as 2026-11-28, yesterday, or 2d for two days ago"
+            f"{text!r} is no day of the calendar; write one as YYYY-MM-DD, yesterday, or 2d for two days ago"
         )
     return day
 
