@@ -23,7 +23,7 @@ from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
-from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
+from cavra_pipeline.reports.incidents import PROBED_CAUSES, cause_of, incident_reports
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
@@ -236,7 +236,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
                 ("lane", explanation["lane"]),
                 ("as of", f"{short_time(document['as_of'])} UTC"),
                 ("state", _state(explanation)),
-                *([("first", _first_step(explanation))] if explanation["provider_incident_id"] and needs else []),
+                *([("first", first)] if needs and (first := _first_step(explanation)) else []),
                 *[("" if n else "released by", need) for n, need in enumerate(needs)],
             ],
         )
@@ -247,10 +247,15 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
 
 
 def _first_step(explanation: Mapping[str, Any]) -> str:
-    """What is wrong with the provider by its open incident, and what to do before anything is retried."""
-    cause = next(
-        line["reason"] for line in explanation["lines"] if line["incident_id"] == explanation["provider_incident_id"]
-    )
+    """What to do before anything is retried: by the open incident, or where the newest failure says so; else empty."""
+    incident, story = explanation["provider_incident_id"], explanation["lines"]
+    failures = [line for line in story if line["what"] == "delivery" and line["outcome"] == "failed"]
+    if incident:
+        cause = next(line["reason"] for line in story if line["incident_id"] == incident)
+    elif failures and (newest := cause_of([failures[-1]["status_code"]])) in PROBED_CAUSES:
+        cause = newest
+    else:
+        return ""
     name = provider_title(explanation["provider"])
     return f"{name} {CAUSE_WORDS[cause].what}. {CAUSE_WORDS[cause].step.format(name=name)}; until then retries fail"
 

@@ -53,7 +53,11 @@ def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: st
 @GENERATED_BY
 @answers
 def closure(as_of: datetime | None, generated_by: str) -> None:
-    """Show what is still open after a drill, and where."""
+    """Show what the closure list still holds, and where.
+
+    It counts recoveries, missing acknowledgements, and what is unresolved in the lanes of health alerts. Workers,
+    approvals and failing deliveries of other lanes are in status.
+    """
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)

@@ -122,7 +122,7 @@ def _unknown(text: str, value: _Value, name: str) -> UnreadableFile:
     if text[0] == "[" and value.end is not _End.INVALID:
         return _refused("a JSON array", name, _ONE_A_LINE.format("'.[]'"))
     if any(_object_in(line) is not None for line in lines):
-        return _refused("JSON without a session_id", name, _EXPORT)
+        return _refused("JSON in which no line is a record with a session_id", name, _EXPORT)
     if any(_is_record(line.rstrip(" ,")) for line in lines):
         return _refused("a list of records with commas between them", name, "Remove the comma at the end of each line")
     if text[0] == "\x1e":
