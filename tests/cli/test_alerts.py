@@ -113,3 +113,20 @@ def test_a_leaked_secret_is_resolved_and_an_alert_that_ends_by_itself_is_not(hom
     assert "secret_finding" not in {one["kind"] for one in answer("list")["alerts"]}
     refused = run("resolve", ids["failed_run"], "--by", "on-call")
     assert "resolves by itself once its cause is gone" in str(refused.exception)
+
+
+def test_the_next_step_is_the_first_alert_that_nothing_explains_and_resolves_a_leak(home: Settings) -> None:
+    now = datetime.now(UTC)
+    ids = {alert["kind"]: alert["alert_id"][:14] for alert in answer("list")["alerts"]}
+    first = next(alert for alert in answer("list")["alerts"] if alert["severity"] == "critical")
+    assert f"alerts ack {first['alert_id'][:14]} --by LABEL" in run("list").output
+
+    for kind in ("missed_run", "failed_run"):
+        resolved = run("ack", ids[kind], "--by", "on-call")
+        assert "do " in resolved.output, "it is still to be done"
+    leak = Signal("secret_finding", "2026-06-25", "critical", now, evidence={"newest_leak": 1})
+    watch_pass(home, Observation(["secret_finding"], [leak]), clock=lambda: now)
+    (leaked,) = (alert["alert_id"] for alert in answer("list")["alerts"] if alert["kind"] == "secret_finding")
+    assert f"alerts resolve {leaked[:14]} --by LABEL" in run("list").output
+    assert "Rotate" not in run("resolve", leaked, "--by", "on-call").output
+    assert "alerts ack" not in run("list").output
