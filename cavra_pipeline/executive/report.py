@@ -185,8 +185,9 @@ def _report(inputs: _Inputs, as_of: datetime) -> dict[str, Any]:
     report = _counted(inputs, plan, lanes, at=at, start=start)
     health = {lane["lane"]: inputs.health[lane["lane"], at] for lane in lanes if lane["evidence_record_count"]}
     risks = key_risks(
-        report, health=health, retries=inputs.retries[at], unplanned_failure_count=plan["unplanned_failure_count"]
-    )
+        report, health=health, retries=inputs.retries[at], recoveries=inputs.recoveries[at]["recoveries"],
+        unplanned_failure_count=plan["unplanned_failure_count"],
+    )  # fmt: skip
     actions = actions_for(risks, report["broken_providers"])
     level = alert_level(
         [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(risk["severity"] for risk in risks)]

@@ -25,9 +25,9 @@ from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 #: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
 _OF_PEOPLE: Final = {
     "decide": ("1 recovery was escalated and needs", "{n} recoveries were escalated and need", "a decision.",
-               "Decide what is done about {recoveries}."),
+               "Decide what is done about {recoveries}{owners}."),
     "resume": ("1 recovery was deferred and has", "{n} recoveries were deferred and have", "no new date.",
-               "Agree a new date for {recoveries}."),
+               "Agree a new date for {recoveries}{owners}."),
     "notify": ("1 open recovery has", "{n} open recoveries have", "no escalation that was delivered.",
                "Notify an owner of {names}: send the escalation plan, and check that it arrives."),
     "acknowledge": ("1 recovery has", "{n} recoveries have", "a notification that arrived and nobody has acknowledged.",
@@ -64,6 +64,7 @@ def key_risks(
     *,
     health: Mapping[str, Mapping[str, Any]],
     retries: Mapping[str, Unresolved],
+    recoveries: Sequence[Mapping[str, Any]],
     unplanned_failure_count: int,
 ) -> list[dict[str, Any]]:
     """Returns the risks that stand, the gravest first, and of equal ones those whose action frees most recoveries.
@@ -72,6 +73,7 @@ def key_risks(
         report: The report so far, its counts, lanes and broken providers filled in.
         health: The health report of each lane that has one, by lane.
         retries: Retries that failed or were skipped and are unresolved, by lane.
+        recoveries: The rows of the recovery report, which name owner and ticket.
         unplanned_failure_count: Failing pairs that no escalation plan names.
 
     Returns:
@@ -81,7 +83,7 @@ def key_risks(
     risks = [
         *_evidence_risks(report),
         *_provider_risks(report["broken_providers"]),
-        *_people_risks(report),
+        *_people_risks(report, recoveries),
         *_limit_risks(report),
         *_interval_risks(report["lanes"], health),
         *_lane_risks(report, health, retries),
@@ -158,7 +160,7 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "growing_backlog",
             f"{growth:,} more {'recovery was' if growth == 1 else 'recoveries were'} opened than closed "
             f"in {count(report['window_days'], 'day')}.",
-            "Add responders, or find what is causing new recoveries.",
+            "Assign more people to the open recoveries, or accept that they take longer.",
         )
 
 
@@ -249,7 +251,7 @@ def _lowered(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
-def _people_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _people_risks(report: Mapping[str, Any], recoveries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for need, (singular, plural, what, action) in _OF_PEOPLE.items():
         rows = [row for row in report["open_recoveries"] if row["need"] == need]
         if rows:
@@ -259,8 +261,21 @@ def _people_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             state = _STATE_OF.get(need, "")
             is_one = len(rows) == 1
             which = f"the {state} {names} recovery" if is_one else f"the {len(rows):,} {state} recoveries of {names}"
-            step = action.format(names=names, recoveries=which)
+            step = action.format(names=names, recoveries=which, owners=_owner_words(rows, recoveries))
             yield _risk("critical" if is_late else "warning", need, f"{said} {what}", step)
+
+
+def _owner_words(rows: Sequence[Mapping[str, Any]], recoveries: Sequence[Mapping[str, Any]]) -> str:
+    """Says with whom a step is taken, and by which tickets: `` with on-call (OPS-1)``; empty where none is named."""
+    keys = {(row["playbook_id"], row["provider"]) for row in rows}
+    about = [recovery for recovery in recoveries if (recovery["playbook_id"], recovery["provider"]) in keys]
+    owners, tickets = (
+        list(dict.fromkeys(recovery[name] for recovery in about if recovery[name]))
+        for name in ("owner", "external_ref")
+    )
+    owner_list = listed(owners) if len(owners) <= _MOST_NAMED else count(len(owners), "owner")
+    ticket_list = listed(tickets) if len(tickets) <= _MOST_NAMED else count(len(tickets), "ticket")
+    return (f" with {owner_list}" if owners else "") + (f" ({ticket_list})" if tickets else "")
 
 
 def _unplanned_risks(unplanned: int) -> Iterator[dict[str, Any]]:

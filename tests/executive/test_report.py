@@ -337,6 +337,18 @@ def test_a_recovery_opened_and_closed_between_two_points_is_seen(tmp_path: Path)
     assert [(one["most_open_count"], one["most_breached_count"]) for one in points] == [(0, 0), (0, 0), (1, 1)]
 
 
+def test_a_new_date_is_agreed_with_the_owner_of_the_recovery_by_its_ticket(tmp_path: Path) -> None:
+    records = [playbook(at(600), "slack"), closure(at(580), "deferred", signer="on-call", external_ref="OPS-1")]
+    actions = {action["action"] for action in ask_report(ingested(tmp_path / "named", records))["recommended_actions"]}
+    assert "Agree a new date for the deferred Slack recovery with on-call (OPS-1)." in actions
+    assert "Assign more people to the open recoveries, or accept that they take longer." in actions
+    assert not any("find what" in action for action in actions), "the providers' steps name the causes"
+
+    alone = [playbook(at(600), "slack"), closure(at(580), "deferred", signer="")]
+    actions = {action["action"] for action in ask_report(ingested(tmp_path / "alone", alone))["recommended_actions"]}
+    assert "Agree a new date for the deferred Slack recovery." in actions
+
+
 def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_path: Path) -> None:
     lanes = ("recovery_escalation", "executive_report")
     records = [make(at(minutes), lane=lane) for lane in lanes for make, minutes in ((worker_run, 600), (plan, 599))]
