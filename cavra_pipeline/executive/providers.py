@@ -154,9 +154,9 @@ def _cause(
         said = f" ({', '.join(map(str, codes))})" if codes else ""
         return f"{name} {CAUSE_WORDS[cause].what}{said}", f"{fix_words(cause, provider)}."
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
-    some = "A notification" if sum(row["failing_count"] for row in failing) == 1 else "Some notifications"
-    question = f"{name} answered {newest}" if newest else f"{name} did not answer"
-    return f"{some} to {name} failed ({said})", f"Find out why {question}."
+    if sum(row["failing_count"] for row in failing) == 1:
+        return f"A notification to {name} failed ({said})", f"Find out why a notification to {name} failed."
+    return f"Some notifications to {name} failed ({said})", f"Find out why some notifications to {name} failed."
 
 
 def risk_of(provider: Mapping[str, Any]) -> str:

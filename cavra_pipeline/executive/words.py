@@ -157,14 +157,14 @@ def worker_words(lane: Mapping[str, Any], as_of: str) -> str:
 
 
 def missed_words(report: Mapping[str, Any]) -> str:
-    """Says at which providers how many notifications have not arrived, and since when; empty if all have."""
+    """Returns how many notifications have not arrived at each provider, and when the oldest failed; empty if none."""
     missing = [provider for provider in report["broken_providers"] if provider["failing_notice_count"]]
     if not missing:
         return ""
     counts = [provider["failing_notice_count"] for provider in missing]
     parts = [
         f"{f'{number:,}' if at else count(number, 'notification') + ' sent'} to {provider_title(provider['provider'])}"
-        f" since {day_text(read(provider['failing_since']))}"
+        f" ({'the oldest ' if number > 1 else ''}from {day_text(read(provider['failing_since']))})"
         for at, (provider, number) in enumerate(zip(missing[:_MOST_PROVIDERS], counts, strict=False))
     ]
     if len(missing) > _MOST_PROVIDERS:

@@ -213,6 +213,7 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     (up,) = report["broken_providers"]
     assert (up["is_failing_now"], up["severity"]) == (False, "warning")
     assert up["cause"] == "A notification to Webhook failed (last error 502)"
+    assert up["action"] == "Find out why a notification to Webhook failed."
     (risk,) = [risk["risk"] for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert "others have arrived since; the oldest failed on 25 Jun 2026, 10:30 UTC; 1 recovery is open." in risk
 
@@ -238,7 +239,7 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
         "Check that the worker retries 3 of them.",
         "Close the Slack recovery.",
     ]
-    assert missed_words(report) == "People may have missed 6 notifications sent to Slack since 24 Jun."
+    assert missed_words(report) == "People may have missed 6 notifications sent to Slack (the oldest from 24 Jun)."
     assert missing_words(report) == (
         "Not arrived: 2 escalations of recoveries, 2 executive reports and 2 audit deliveries."
     )

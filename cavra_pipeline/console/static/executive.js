@@ -54,10 +54,10 @@ export async function render(params, { status }) {
     ] }), foot];
 }
 
-/** Notifications not delivered, by provider and start; false if there is none. */
+/** Notifications not delivered, by provider, with the day of the oldest; false if there is none. */
 function missedNotifications({ broken_providers: providers }) {
   const parts = providers.filter((provider) => provider.failing_notice_count)
-    .map((provider, at) => `${at ? provider.failing_notice_count.toLocaleString("en") : `${plural(provider.failing_notice_count, "notification")} sent`} to ${providerName(provider.provider)} since ${stamp(provider.failing_since).slice(0, 10)}`);
+    .map((provider, at) => `${at ? provider.failing_notice_count.toLocaleString("en") : `${plural(provider.failing_notice_count, "notification")} sent`} to ${providerName(provider.provider)} (${provider.failing_notice_count > 1 ? "the oldest " : ""}from ${stamp(provider.failing_since).slice(0, 10)})`);
   return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
 }
 
