@@ -13,7 +13,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from cavra_pipeline.alerts.leaks import open_leak_count
+from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.links import console, report_page
 from cavra_pipeline.assets.metadata import show_days
@@ -96,8 +96,8 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         shown = {}
         for day, report in zip(days, reports, strict=True):
             basis, address = basis_of_page(home.settings, moment_of[day]), console_address(home.settings)
-            leak_count = open_leak_count(home.settings, moment_of[day])
-            contents = report_files(report, basis, address, leak_count)
+            leaks = open_leak_days(home.settings, moment_of[day])
+            contents = report_files(report, basis, address, leaks)
             paths = write_report(folder, report, contents)
             shown[day] = {
                 ROW_COUNT: 1,

@@ -46,11 +46,19 @@ def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
 
 def open_leak_count(settings: Settings, at: datetime) -> int:
     """Returns how many secrets that were found by an instant no one had handled by then."""
-    query = sa.select(sa.func.count()).where(
-        leaks.c.found_at <= at, leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at)
+    return sum(open_leak_days(settings, at).values())
+
+
+def open_leak_days(settings: Settings, at: datetime) -> dict[date, int]:
+    """Returns how many secrets that were found by an instant no one had handled by then, by landing day."""
+    query = (
+        sa.select(leaks.c.drop_day, sa.func.count())
+        .where(leaks.c.found_at <= at, leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at))
+        .group_by(leaks.c.drop_day)
+        .order_by(leaks.c.drop_day)
     )
     with state_of(settings).reading() as c:
-        return int(c.scalar(query) or 0)
+        return {day: int(number) for day, number in c.execute(query)}
 
 
 def handle_leaks(c: sa.Connection, drop_day: str, *, newest: int, now: datetime) -> None:

@@ -11,7 +11,7 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.alerts.leaks import open_leak_count
+from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.api import models, recovery_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
@@ -64,8 +64,8 @@ def executive_report_as_html(service: Served, query: Annotated[models.Recoveries
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     basis = basis_of_page(service.settings, parse_as_of(report["as_of"]))
-    leak_count = open_leak_count(service.settings, parse_as_of(report["as_of"]))
-    page = report_html(report, basis, console_address(service.settings), leak_count)
+    leaks = open_leak_days(service.settings, parse_as_of(report["as_of"]))
+    page = report_html(report, basis, console_address(service.settings), leaks)
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 

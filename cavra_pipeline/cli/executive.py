@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.alerts.leaks import open_leak_count
+from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import JSON, answers, answers_as, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
@@ -124,7 +124,7 @@ def executive_report_command(
         beside = (
             basis_of_page(settings, as_of or now),
             console_address(settings),
-            open_leak_count(settings, as_of or now),
+            open_leak_days(settings, as_of or now),
         )
         form = form_of_answer(next(iter(_PAGES)))
         if output_dir:

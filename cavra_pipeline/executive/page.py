@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.documents import shifted
@@ -64,7 +64,10 @@ _WHAT: Final = "A recovery is the repair of a notification channel, such as Slac
 
 
 def page_of(
-    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+    report: Mapping[str, Any],
+    basis: Basis | None = None,
+    console: str | None = None,
+    leaks: Mapping[date, int] | None = None,
 ) -> dict[str, Any]:
     """Returns what both pages say in words.
 
@@ -72,8 +75,8 @@ def page_of(
         report: An executive report.
         basis: What it can be proven from; None if unknown.
         console: Address of the report in the console; None if unknown.
-        leak_count: Secrets that were found and that no one has handled yet. They are no part of the report, which is
-            made from the evidence alone.
+        leaks: Secrets that were found and that no one has handled yet, counted by landing day. They are no part of the
+            report, which is made from the evidence alone.
     """
     at, days = read(report["as_of"]), report["window_days"]
     shown = report["open_recoveries"][:_MOST_ROWS]
@@ -82,14 +85,15 @@ def page_of(
     actions = [action for action in report["recommended_actions"] if action["number"]]
     more = [action for action in report["recommended_actions"] if not action["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
-    steps, leaks = [_action(action) for action in actions], leak_words(leak_count)
-    if leaks and not steps:
-        steps, leaks = [{"action": leaks, "role": "Platform team", "then": [], "because": ""}], ""
-    is_calm = report["state"] == "under_control"
+    steps, leak_step = [_action(action) for action in actions], leak_words(leaks or {})
+    is_leaky_calm = bool(leak_step) and report["state"] == "under_control"
+    if leak_step and not steps:
+        steps, leak_step = [{"action": leak_step, "role": "Platform team", "then": [], "because": ""}], ""
     return {
-        "state": _STATES["needs_attention" if leak_count and is_calm else report["state"]],
-        "tone": "warning" if leak_count and is_calm else report["alert_level"],
-        "leaks": leaks,
+        "state": _STATES["needs_attention" if is_leaky_calm else report["state"]],
+        "tone": "warning" if is_leaky_calm else report["alert_level"],
+        "leaks": leak_step,
+        "leaks_address": f"{console.partition('#')[0]}#/intake" if console and leaks else "",
         "as_of": moment_text(read(report["as_of"])),
         "window": count(report["window_days"], "day"),
         "limit": short_duration(report["slo_minutes"]),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -38,24 +39,33 @@ def console_address(settings: Settings) -> str | None:
 
 
 def report_markdown(
-    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+    report: Mapping[str, Any],
+    basis: Basis | None = None,
+    console: str | None = None,
+    leaks: Mapping[date, int] | None = None,
 ) -> str:
     """Returns the report as Markdown; text of the evidence is escaped. Its arguments are those of ``report_files``."""
-    return markdown_of(report, page_of(report, basis, console, leak_count))
+    return markdown_of(report, page_of(report, basis, console, leaks))
 
 
 def report_html(
-    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+    report: Mapping[str, Any],
+    basis: Basis | None = None,
+    console: str | None = None,
+    leaks: Mapping[date, int] | None = None,
 ) -> str:
     """Returns the report as one HTML page that needs no script and asks for nothing from anywhere.
 
     Its arguments are those of ``report_files``.
     """
-    return _html_of(report, page_of(report, basis, console, leak_count))
+    return _html_of(report, page_of(report, basis, console, leaks))
 
 
 def report_files(
-    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+    report: Mapping[str, Any],
+    basis: Basis | None = None,
+    console: str | None = None,
+    leaks: Mapping[date, int] | None = None,
 ) -> dict[str, str]:
     """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``.
 
@@ -63,9 +73,10 @@ def report_files(
         report: An executive report.
         basis: What it can be proven from, as the foot of both pages says; None if unknown.
         console: Address of the report in the console, for what the pages leave out; None if unknown.
-        leak_count: Secrets that were found and that no one has handled yet, as both pages say; the JSON does not.
+        leaks: Secrets that were found and that no one has handled yet, counted by landing day, as both pages say; the
+            JSON does not.
     """
-    page = page_of(report, basis, console, leak_count)
+    page = page_of(report, basis, console, leaks)
     return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from cavra_pipeline.documents import parse_as_of, whole_minutes
@@ -21,6 +21,8 @@ _FEW, _FEWEST = 20, 5
 _EXECUTIVE: Final = "executive"
 #: Providers that one sentence names.
 _MOST_PROVIDERS: Final = 3
+#: Days that one sentence names.
+_MOST_DAYS: Final = 3
 #: Steps that one page holds; the JSON has all.
 _MOST_ACTIONS: Final = 6
 
@@ -83,7 +85,7 @@ def share_within(recoveries: Mapping[str, Any]) -> str:
     return f"{-(-share * closed // 100):,} of {closed:,}" if closed < _FEW else f"{share} %"
 
 
-def day_text(moment: datetime) -> str:
+def day_text(moment: date) -> str:
     """Says a day: ``23 Nov``."""
     return f"{moment.day} {_MONTHS[moment.month - 1]}"
 
@@ -183,12 +185,18 @@ def decide_words(report: Mapping[str, Any]) -> str:
     return " ".join(f"{step['action'].removesuffix('.')} (step {step['number']})." for step in steps)
 
 
-def leak_words(number: int) -> str:
-    """Says how many leaked secrets no one has handled, and what to do about them; empty if none."""
+def leak_words(leaks: Mapping[date, int]) -> str:
+    """Says how many leaked secrets no one has handled, in evidence of which days, and what to do; empty if none."""
+    number = sum(leaks.values())
     if not number:
         return ""
+    days = [day_text(day) for day in sorted(leaks)]
+    if len(days) > _MOST_DAYS:
+        days = [*days[: _MOST_DAYS - 1], count(len(days) - _MOST_DAYS + 1, "other day")]
     secrets = count(number, "leaked secret was", "leaked secrets were")
-    return f"{secrets} found in evidence. Rotate {'it' if number == 1 else 'them'}, and fix the source."
+    return (
+        f"{secrets} found in evidence of {listed(days)}. Rotate {'it' if number == 1 else 'them'}, and fix the source."
+    )
 
 
 def missing_words(report: Mapping[str, Any]) -> str:

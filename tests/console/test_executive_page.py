@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def opened(browser: Browser, report: dict[str, Any], folder: Path, **context: An
     path = folder / "report.html"
     basis = Basis(4_000_000, 3660, Checkpoint(f"cavra-pipeline/{'f' * 16}", 1_000_000, b"\xfb" * 32))
     path.write_text(
-        report_html(report, basis, "https://cavra.example.org/#/executive", leak_count=12), encoding="utf-8"
+        report_html(
+            report, basis, "https://cavra.example.org/#/executive", leaks={date(2026, 6, day): 3 for day in range(1, 9)}
+        ),
+        encoding="utf-8",
     )
     page = browser.new_context(**context).new_page()
     page.goto(path.as_uri())

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -195,20 +196,22 @@ def test_the_page_says_where_the_steps_are_that_it_leaves_out(report: dict[str, 
         assert "further step" not in render(short)
 
 
-def test_a_page_says_how_many_credentials_were_found_and_the_report_does_not(
-    report: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_page_says_how_many_secrets_leaked_and_when_and_the_report_does_not(report: dict[str, Any]) -> None:
     for render in (report_html, report_markdown):
-        assert "credential" not in render(report)
-        (said,) = re.findall("[0-9]+ leaked secret.*source", render(report, leak_count=1))
-        assert said == "1 leaked secret was found in evidence. Rotate it, and fix the source"
+        assert "leaked" not in render(report)
+        (said,) = re.findall("[0-9]+ leaked secret.*source", render(report, leaks={date(2026, 6, 16): 1}))
+        assert said == "1 leaked secret was found in evidence of 16 Jun. Rotate it, and fix the source"
     calm = {**report, "state": "under_control", "alert_level": "healthy", "recommended_actions": []}
-    html = report_html(calm, leak_count=2)
+    leaks = {date(2026, 6, day): 1 for day in range(3, 8)}
+    html = report_html(calm, leaks=leaks)
     assert "Under control" not in html
     assert "Needs attention" in html
     assert "the next report comes as scheduled" not in html
-    assert html.count("2 leaked secrets were found in evidence. Rotate them") == 1
-    assert "credential" not in report_json(report)
+    assert html.count("5 leaked secrets were found in evidence of 3 Jun, 4 Jun and 3 other days. Rotate them") == 1
+    assert "leaked" not in report_json(report)
+    for render in (report_html, report_markdown):
+        assert "https://console.example/#/intake" in render(calm, None, "https://console.example/#/executive", leaks)
+        assert "intake" not in render(calm, None, "https://console.example/#/executive")
 
 
 def test_only_a_console_that_somebody_named_is_linked(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ function missedNotifications({ broken_providers: providers }) {
 /** Possible credentials in evidence whose alert is open. Only the page shows them; the report does not count them. */
 function leakNotice(status) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
-  return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
+  return count > 0 && el("p", {}, el("strong", {}, "Also now (platform team): "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("intake"), "data-key": "leaks" }, "Open quarantine and findings"));
 }
 
 function shareWithin(recoveries) {
