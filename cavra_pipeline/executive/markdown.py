@@ -68,7 +68,7 @@ def _next_actions(page: Mapping[str, Any]) -> list[str]:
         f"{action['number']}. {_step(markdown(action['urgency']), action, action['then'])}"
         for action in page["next_actions"]
     ]
-    return ["## After that", "\n".join(steps), *_more_actions(page)]
+    return ["## All other steps", "\n".join(steps), *_more_actions(page)]
 
 
 def _step(when: str, action: Mapping[str, Any], then: Sequence[str] = ()) -> str:
