@@ -25,7 +25,7 @@ from cavra_pipeline.executive.words import (
     missing_words,
     moment_text,
     read,
-    share_within,
+    share_of_due,
     short_moment,
 )
 from cavra_pipeline.proof.basis import Basis
@@ -168,9 +168,9 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
         ),
         (f"Opened / closed in {days}", _flow(now), _flow(before) + then if before else ""),
         (
-            "Of the closed, within the limit",
-            share_within(now),
-            share_within(before) + then if before else "",
+            "Closed within the limit, of all due",
+            share_of_due(now),
+            share_of_due(before) + then if before else "",
         ),
     ]
     shown = [

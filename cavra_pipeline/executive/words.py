@@ -16,7 +16,7 @@ from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-#: Of fewer closures the number within the limit is said, of yet fewer no median.
+#: Of fewer recoveries the number within the limit is said, of yet fewer closures no median.
 _FEW, _FEWEST = 20, 5
 _EXECUTIVE: Final = "executive"
 #: Providers that one sentence names.
@@ -83,6 +83,16 @@ def share_within(recoveries: Mapping[str, Any]) -> str:
         return "none closed"
     # Of so few the number follows from the percentage, which is rounded down.
     return f"{-(-share * closed // 100):,} of {closed:,}" if closed < _FEW else f"{share} %"
+
+
+def share_of_due(recoveries: Mapping[str, Any]) -> str:
+    """Says how many were closed within the limit, of those closed in the window and those open past the limit."""
+    share, closed = recoveries["closed_within_limit_percent"], recoveries["closed_in_window_count"]
+    due = closed + recoveries["slo_breached_count"]
+    if not due:
+        return "none due"
+    in_time = -(-(share or 0) * closed // 100)
+    return f"{in_time:,} of {due:,}" if due < _FEW else f"{in_time * 100 // due} %"
 
 
 def day_text(moment: date) -> str:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.executive.render import console_address, report_html, report_json, report_markdown, write_report
-from cavra_pipeline.executive.words import actions_for, limit_words
+from cavra_pipeline.executive.words import actions_for, limit_words, share_of_due
 from cavra_pipeline.proof.basis import Basis, basis_of_page
 from cavra_pipeline.proof.checkpoint import Checkpoint
 from cavra_pipeline.settings import load_settings
@@ -288,6 +288,21 @@ def test_an_outage_counts_from_its_first_missed_run_in_its_step_and_in_the_pictu
     recovery, executive = (f"1 outage, down for {age}" for age in shown)
     assert f"Recovery escalation: {recovery}; Executive report: {executive};" in html
     assert f"the retry worker is down, for up to {step}." in html
+
+
+@pytest.mark.parametrize(
+    ("share", "closed", "late", "words"),
+    [
+        (100, 2, 2, "2 of 4"),
+        (None, 0, 0, "none due"),
+        (None, 0, 3, "0 of 3"),
+        (66, 3, 1, "2 of 4"),
+        (100, 19, 1, "95 %"),
+    ],
+)
+def test_a_recovery_that_is_past_the_limit_counts_as_due(share: int | None, closed: int, late: int, words: str) -> None:
+    counts = {"closed_within_limit_percent": share, "closed_in_window_count": closed, "slo_breached_count": late}
+    assert share_of_due(counts) == words
 
 
 def test_a_limit_is_said_in_one_unit_where_it_fits() -> None:

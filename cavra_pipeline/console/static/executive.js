@@ -6,7 +6,7 @@ import { asOf, isPast } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
-/** Below this number of closures, a count is clearer than a percentage. */
+/** Below this number of recoveries, a count is clearer than a percentage. */
 const FEW = 20;
 const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At risk"], within: ["healthy", "Within its limit"] };
 
@@ -35,7 +35,7 @@ export async function render(params, { status }) {
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), errorBox,
     facts([["Open recoveries", recoveries.open_count], ["Past the limit", recoveries.slo_breached_count], [`Opened in ${days}`, recoveries.opened_in_window_count], [`Closed in ${days}`, recoveries.closed_in_window_count],
-      ["Of the closed, within the limit", shareWithin(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]]),
+      ["Closed within the limit, of all due", shareOfDue(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actionList(numberedActions),
         otherActions.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${otherActions.length} more`), actionList(otherActions, numberedActions.length + 1))),
@@ -67,10 +67,13 @@ function leakNotice(status) {
   return count > 0 && el("p", {}, el("strong", {}, "Also now (platform team): "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("intake"), "data-key": "leaks" }, "Open quarantine and findings"));
 }
 
-function shareWithin(recoveries) {
+/** Recoveries closed within the limit, of those closed in the window and those open past the limit. */
+function shareOfDue(recoveries) {
   const closed = recoveries.closed_in_window_count;
-  if (!closed) return "–";
-  return closed < FEW ? `${closed - recoveries.closed_late_in_window_count} of ${closed}` : `${recoveries.closed_within_limit_percent} %`;
+  const due = closed + recoveries.slo_breached_count;
+  if (!due) return "none due";
+  const inTime = closed - recoveries.closed_late_in_window_count;
+  return due < FEW ? `${inTime} of ${due}` : `${Math.floor((inTime * 100) / due)} %`;
 }
 
 /** The steps of the report as a numbered list. */
