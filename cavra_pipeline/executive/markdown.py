@@ -33,7 +33,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         _step(f"{'1. ' if page['what_to_do']['role'] else ''}Do now", page["what_to_do"]),
         *(["Then:", _items(map(markdown, then))] if (then := page["what_to_do"]["then"]) else []),
         *([f"**Also now (Platform team):** {markdown(page['leaks'])}"] if page["leaks"] else []),
-        *([f"Leaked secrets in the console: {page['leaks_address']}"] if page["leaks_address"] else []),
+        *([f"See the leaked secrets in the console: {page['leaks_address']}"] if page["leaks_address"] else []),
         markdown(page["what"]),
         _items(_fact(fact) for fact in page["facts"]),
         *_next_actions(page),

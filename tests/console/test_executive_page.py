@@ -67,3 +67,18 @@ def test_the_page_is_four_screens_of_a_phone_at_most(browser: Browser, full: dic
     assert width == PHONE["width"]
     assert page.locator("svg:visible").count() == 2
     assert height <= 4 * PHONE["height"]
+
+
+def test_what_becomes_of_the_notifications_adds_up_on_a_phone_and_on_paper(
+    browser: Browser, full: dict[str, Any], tmp_path: Path
+) -> None:
+    page = opened(browser, full, tmp_path, viewport=PHONE)
+    for media in ("screen", "print"):
+        page.emulate_media(media=media)
+        total = page.locator(".causes tfoot")
+        shown = {
+            name: int(cell.inner_text())
+            for name in ("missing", "cleared", "uncleared", "exhausted")
+            if (cell := total.locator(f".{name}")).is_visible()
+        }
+        assert shown.pop("missing") == sum(shown.values()) > 0
