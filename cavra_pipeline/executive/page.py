@@ -261,6 +261,10 @@ def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     rests += f", the newest of {short_moment(read(latest), generated_at)}." if latest else "."
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."
+    if rejected := report["quarantined_record_count"]:
+        rests += f" {count(rejected, 'line')} of the last {count(report['window_days'], 'day')} could not be read."
+    if basis:
+        rests += f" The evidence log is {'signed' if basis.is_signed else 'not signed'}."
     return [
         f"{rests} Covers {day_text(start)} to {day_text(max(until, start))}, UTC. "
         f"Generated {moment_text(generated_at)} by {report['generated_by']}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -25,11 +25,13 @@ class Basis:
         record_count: Records up to the end of the UTC day of the report, as a bundle discloses them.
         day_count: UTC days that have such records.
         checkpoint: The head of the commit log.
+        is_signed: Whether the home has a key that signs its checkpoints.
     """
 
     record_count: int
     day_count: int
     checkpoint: Checkpoint
+    is_signed: bool = False
 
 
 def basis_of(connection: sa.Connection, as_of: datetime, *, lane: str | None = None) -> Basis | None:
@@ -60,6 +62,7 @@ def basis_of_page(settings: Settings, as_of: datetime) -> Basis | None:
     """
     try:
         with state_of(settings).reading() as connection:
-            return basis_of(connection, as_of)
+            basis = basis_of(connection, as_of)
     except PipelineError:
         return None
+    return basis and replace(basis, is_signed=settings.signing_key_file is not None)

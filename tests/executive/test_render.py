@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -173,10 +174,15 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     assert "prove these numbers from it: cavra-pipeline prove --report executive" in foot
     assert f"{report['executive_report_id']} checkpoint 1,062 of cavra-pipeline/0123456789abcdef {root}" in foot
     assert "4,062" not in foot, "the page counts its own records"
+    assert ("The evidence log is not signed." in foot, "could not be read" in foot) == (True, False)
+    rejected = {**report, "quarantined_record_count": 2}
+    foot = "".join(_Page(report_html(rejected, replace(basis, is_signed=True))).text)
+    assert "2 lines of the last 7 days could not be read. The evidence log is signed." in foot
 
     unknown = "".join(_Page(report_html(report)).text)
     assert "cavra-pipeline verify --home" in unknown
     assert "heckpoint" not in unknown
+    assert "signed" not in unknown
     assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, basis)
 
 
