@@ -45,6 +45,8 @@ _SLO: Final = {
 }
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
+#: Steps without a number that it names.
+_MOST_FURTHER: Final = 2
 #: Counts of a provider, with the headings of their columns.
 BROKEN_COUNTS: Final = {
     "open": "Open recoveries",
@@ -104,7 +106,7 @@ def page_of(
         "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "then": [], "because": ""},
         "next_actions": steps[1:],
         "more_actions": _more_actions(more, "" if console else ", under Executive report"),
-        "console": console or "",
+        "console": (console or "") if len(more) > _MOST_FURTHER else "",
         "what": _WHAT,
         "broken": [_broken(provider, at) for provider in broken],
         "broken_counts": BROKEN_COUNTS,
@@ -144,11 +146,15 @@ def _action(action: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _more_actions(more: Sequence[Mapping[str, Any]], where: str) -> str:
-    """What the page leaves out, and whose it is; the console's address follows it where somebody has named that."""
+    """The first steps without a number, whose they are, and how many more the console has."""
     if not more:
         return ""
-    roles = dict.fromkeys(f"the {role}" for action in more for role in action["role"].split(", "))
-    return f"{are(len(more), 'further step')} in the console{where}, for {listed(list(roles))}."
+    named = [
+        f"{action['action'].removesuffix('.')} ({listed(action['role'].split(', '))})."
+        for action in more[:_MOST_FURTHER]
+    ]
+    left = len(more) - len(named)
+    return " ".join(["Also:", *named, *([f"{are(left, 'further step')} in the console{where}."] if left else [])])
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:

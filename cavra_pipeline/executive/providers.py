@@ -19,7 +19,7 @@ RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
 #: What to do about each of these, those of people first.
 _STEPS: Final = (
     ("uncleared_count", "Acknowledge or approve {which}."),
-    ("suppressed_count", "Resend or resolve {which}: no retries are left."),
+    ("suppressed_count", "Send {which} again in CAVRA, or allow more retries: none are left."),
     ("cleared_count", "Check that the worker retries {which}."),
 )
 #: What people have to do about a recovery beside its fix, by need.

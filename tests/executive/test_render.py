@@ -186,20 +186,24 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, basis)
 
 
-def test_the_page_says_where_the_steps_are_that_it_leaves_out(report: dict[str, Any]) -> None:
+def test_the_page_names_the_steps_without_a_number_and_counts_the_rest(report: dict[str, Any]) -> None:
     risk = {"severity": "warning", "risk": "It is so.", "freed_recovery_count": 0}
-    roles = ["platform team"] * 5 + ["platform team, incident lead", "incident lead", "executive"]
+    roles = ["platform team"] * 5 + ["platform team, incident lead", *["incident lead"] * 3, "executive"]
     risks = [{**risk, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
-    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:6]))
+    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:7]))
+    also = "Also: Step 5 (platform team and incident lead). Step 6 (incident lead)."
     for render in (report_html, report_markdown):
-        said = "2 further steps are in the console, under Executive report, for the platform team and the incident"
-        assert said in render(long)
-        assert re.search(r"Executive\)?:", render(long)), "the reader's own step is never left out"
-        assert "Step 5" not in render(long)
+        plain = render(long).replace("\\", "")
+        assert f"{also} 2 further steps are in the console, under Executive report." in plain
+        assert re.search(r"Executive\)?:", plain), "the reader's own step is never left out"
+        assert "Step 7" not in plain
         linked = render(long, None, "https://console.example/#/executive")
-        where = said.replace(", under Executive report", "")
-        assert linked.index(where) < linked.index("https://console.example/#/executive")
-        assert "further step" not in render(short)
+        assert "under Executive report" not in linked
+        assert linked.index("are in the console.") < linked.index("https://console.example/#/executive")
+        every = render(short, None, "https://console.example/#/executive")
+        assert "Step 6" in every
+        assert "further step" not in every
+        assert "console.example" not in every
 
 
 def test_a_page_says_how_many_secrets_leaked_and_when_and_the_report_does_not(report: dict[str, Any]) -> None:

@@ -206,7 +206,7 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
     assert down["action"] == "Ask the owner of the webhook receiver when it works again."
-    assert down["then"] == ["Resend or resolve the notification to Webhook: no retries are left."]
+    assert down["then"] == ["Send the notification to Webhook again in CAVRA, or allow more retries: none are left."]
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
     report = ask_report(ingested(tmp_path / "up", records))
@@ -235,7 +235,7 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert report["what_to_do"] == "Renew the Slack credential or restore its permissions."
     assert slack["then"] == [
         "Acknowledge or approve 2 of the 6 notifications to Slack.",
-        "Resend or resolve 1 of them: no retries are left.",
+        "Send 1 of them again in CAVRA, or allow more retries: none are left.",
         "Check that the worker retries 3 of them.",
         "Close the Slack recovery.",
     ]
@@ -544,7 +544,7 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
         assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
         steps = " ".join([one["action"], *one["then"]])
         assert ("Acknowledge or approve" in steps) is (one["uncleared_count"] > 0)
-        assert ("Resend or resolve" in steps) is (one["suppressed_count"] > 0)
+        assert ("again in CAVRA" in steps) is (one["suppressed_count"] > 0)
         assert ("the worker retries" in steps) is (one["cleared_count"] > 0)
         assert ("Close the " in steps) is (one["open_recovery_count"] > 0)
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
