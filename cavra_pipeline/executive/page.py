@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -62,7 +63,12 @@ _COMMANDS: Final = (
     ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
     ("prove these numbers from it", "cavra-pipeline prove --report executive"),
 )
-_WHAT: Final = "A recovery is the repair of a notification channel, such as Slack, to which deliveries kept failing."
+_WHAT: Final = (
+    "CAVRA rehearses rollbacks and notifies people. "
+    "A recovery is the repair of a channel, such as Slack, where notifications kept failing."
+)
+#: Statuses behind a cause, as the platform team reads them; the console and the JSON have them.
+_CODES: Final = re.compile(r" \((?:last (?:error|answer) )?[0-9, ]+\)(?=\.?$)")
 
 
 def page_of(
@@ -132,7 +138,7 @@ def _none_broken(report: Mapping[str, Any], *, is_known: bool) -> str:
     if not report["evidence_record_count"]:
         return "Nothing is known: no evidence has arrived."
     recoveries = " and no recovery is open" if is_known else "; nothing is known of recoveries"
-    return f"No delivery is failing{recoveries}."
+    return f"No notification is failing{recoveries}."
 
 
 def _caption(order: str, shown: int, total: int) -> str:
@@ -142,7 +148,7 @@ def _caption(order: str, shown: int, total: int) -> str:
 def _action(action: Mapping[str, Any]) -> dict[str, Any]:
     """A step with who takes it as a label."""
     role = listed(action["role"].split(", "))
-    return {**action, "role": f"{role[0].upper()}{role[1:]}"}
+    return {**action, "role": f"{role[0].upper()}{role[1:]}", "because": _CODES.sub("", action["because"])}
 
 
 def _more_actions(more: Sequence[Mapping[str, Any]], where: str) -> str:
@@ -195,7 +201,7 @@ def _flow(recoveries: Mapping[str, Any]) -> str:
 def _broken(provider: Mapping[str, Any], at: datetime) -> dict[str, str]:
     since = provider["failing_since"]
     return {
-        "cause": provider["cause"],
+        "cause": _CODES.sub("", provider["cause"]),
         "tone": provider["severity"],
         "open": f"{provider['open_recovery_count']:,}",
         "late": f"{provider['slo_breached_count']:,}",

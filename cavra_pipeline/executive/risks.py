@@ -38,8 +38,8 @@ _STATE_OF: Final = {"decide": "escalated", "resume": "deferred"}
 #: Facts of which no sum over lanes can be said; what is said of several lanes instead, and what to do.
 _OF_LANES: Final = {
     "missed_worker_count": (
-        "the retry worker is down{age}.",
-        "Check that the schedules are on and the Dagster daemon runs, then run the worker of each lane once.",
+        "nothing is retried, as the retry worker is down{age}.",
+        "Restart the retry workers: check that their schedules are on and the scheduler runs.",
     ),
     "stale_retry_plan_count": (
         "the newest retry plan is stale{age}.",
@@ -134,13 +134,13 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "Find out whether these are in use; if they are, have their evidence sent.",
         )
     if number := report["quarantined_record_count"]:
-        rejected = count(number, "record")
+        rejected, what = count(number, "line"), "it" if number == 1 else "them"
         yield _risk(
             "warning",
             "quarantined_evidence",
-            f"{rejected} in the landing files of "
-            f"the last {count(report['window_days'], 'day')} could not be read and may be missing from this report.",
-            f"Look up why {rejected} {'was' if number == 1 else 'were'} quarantined, and correct the source.",
+            f"{rejected} of evidence of the last {count(report['window_days'], 'day')} could not be read and "
+            "may be missing from this report.",
+            f"Find out why {rejected} could not be read, fix the source and import {what} again.",
         )
 
 

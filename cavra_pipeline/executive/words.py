@@ -222,13 +222,13 @@ def activity_words(report: Mapping[str, Any]) -> list[str]:
     """Returns what was delivered and retried in the window, in sentences."""
     activity = report["activity"]
     said = [
-        f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
-        f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
+        f"{count(activity['delivery_count'], 'notification')} attempted, "
+        f"{activity['failed_delivery_count']:,} of them failed at one provider or more."
     ]
     tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
     if tried:
         said.append(
-            f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
+            f"{count(tried, 'retry', 'retries')}: {activity['delivered_execution_count']:,} delivered, "
             f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
         )
     return said

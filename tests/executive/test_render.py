@@ -160,7 +160,7 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
         assert "unknown" in page
         assert "Under control" not in page
         assert "No recovery is open" not in page
-        assert "No delivery is failing" not in page
+        assert "No notification is failing" not in page
         assert "No recovery playbook has arrived" in page
         assert not re.search(r">0<|\| 0 \||0 open", page)
 
@@ -297,7 +297,7 @@ def test_an_outage_counts_from_its_first_missed_run_in_its_step_and_in_the_pictu
     html = report_html(report)
     recovery, executive = (f"1 outage, down for {age}" for age in shown)
     assert f"Recovery escalation: {recovery}; Executive report: {executive};" in html
-    assert f"the retry worker is down, for up to {step}." in html
+    assert f"nothing is retried, as the retry worker is down, for up to {step}." in html
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,8 @@ def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_pa
     report = ask_report(ingested(tmp_path, records))
     (worker,) = [risk for risk in report["key_risks"] if "worker" in risk["category"]]
     assert worker["risk"] == (
-        "Recovery escalation and Executive report: the retry worker is down, for up to 9 h 30 min."
+        "Recovery escalation and Executive report: "
+        "nothing is retried, as the retry worker is down, for up to 9 h 30 min."
     )
     assert not any("stale" in risk["category"] for risk in report["key_risks"])
 
@@ -421,6 +422,8 @@ def test_an_outage_counts_for_its_part_inside_the_window(tmp_path: Path) -> None
 def test_quarantined_lines_make_the_report_say_what_it_lacks(tmp_path: Path) -> None:
     home = ingested(tmp_path, [playbook(at(10), "slack"), "half a li"])
     report = ask_report(home)
+    actions = [action["action"] for action in report["recommended_actions"]]
+    assert "Find out why 1 line could not be read, fix the source and import it again." in actions
     assert (report["quarantined_record_count"], "quarantined_evidence" in _categories(report)) == (1, True)
 
 
