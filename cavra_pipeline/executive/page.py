@@ -40,9 +40,9 @@ _STATES: Final = {
     "no_evidence": "No evidence",
 }
 _SLO: Final = {
-    "breached": ("past it", "critical"),
-    "at_risk": ("close to it", "warning"),
-    "within": ("within it", "healthy"),
+    "breached": ("over", "critical"),
+    "at_risk": ("near", "warning"),
+    "within": ("under", "healthy"),
 }
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5

@@ -122,7 +122,7 @@ def backlog_area(report: Mapping[str, Any]) -> Markup:
         *axis.labels(bottom),
         _line(left, top, right, top, "grid"),
         _line(left, bottom, right, bottom, "axis"),
-        _text(0, top - 8, f"most: {most:,}", "tick"),
+        _text(0, top - 8, f"at most {most:,} open", "tick"),
         _text(
             _WIDTH,
             top - 8,

@@ -138,11 +138,13 @@ def downtime_words(report: Mapping[str, Any]) -> list[str]:
     down = [lane for lane in report["lanes"] if lane["outage_count"] and not lane["usual_interval_minutes"]]
     if down:
         longest = max(down, key=lambda lane: _downtime(lane, report["as_of"]))
+        outages = f"{longest['title']}: {worker_words(longest, report['as_of'])}"
         still = sum(bool(lane["open_outage_count"]) for lane in down)
+        now = f"; {'all' if still == len(down) else f'{still:,}'} still are" if still else ""
         said.append(
-            f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
-            f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; "
-            f"{longest['title']} longest: {worker_words(longest, report['as_of'])}."
+            f"A retry worker was down: {outages}."
+            if len(down) == 1
+            else f"The retry workers of {len(down):,} lanes were down{now}. The longest, {outages}."
         )
     return said
 
