@@ -188,7 +188,7 @@ _TABLE: Final = (
         "quarantine",
         "critical",
         "records were quarantined",
-        "Check what was rejected and why, correct the source and export again.",
+        "Check what was rejected and why, fix the source and import it again.",
     ),
     AlertKind(
         SECRET_FINDING,

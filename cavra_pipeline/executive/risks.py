@@ -136,7 +136,7 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if number := report["quarantined_record_count"]:
         rejected, what = count(number, "line"), "it" if number == 1 else "them"
         yield _risk(
-            "warning",
+            "critical",
             "quarantined_evidence",
             f"{rejected} of evidence of the last {count(report['window_days'], 'day')} could not be read and "
             "may be missing from this report.",

@@ -199,7 +199,7 @@ def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, in
     if any(home.lanes[name]["is_always_in_use"] for name in silent):
         yield "warning", "silent_lane", 0
     if report["quarantined_record_count"]:
-        yield "warning", "quarantined_evidence", 0
+        yield "critical", "quarantined_evidence", 0
 
 
 def _alerted(lane: Document, health: Document, counted: str) -> list[str]:
