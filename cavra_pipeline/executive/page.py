@@ -94,12 +94,10 @@ def page_of(
     more = [action for action in report["recommended_actions"] if not action["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
     steps, leak_step = [_action(action) for action in actions], leak_words(leaks or {})
-    is_leaky_calm = bool(leak_step) and report["state"] == "under_control"
     if leak_step and not steps:
         steps, leak_step = [{"action": leak_step, "role": "Platform team", "then": [], "because": ""}], ""
     return {
-        "state": _STATES["needs_attention" if is_leaky_calm else report["state"]],
-        "tone": "warning" if is_leaky_calm else report["alert_level"],
+        **_verdict(report, has_leaks=bool(leaks)),
         "leaks": leak_step,
         "leaks_address": f"{console.partition('#')[0]}#/intake" if console and leaks else "",
         "as_of": moment_text(read(report["as_of"])),
@@ -132,6 +130,13 @@ def page_of(
         "commands": _COMMANDS,
         "ids": _ids(report, basis),
     }
+
+
+def _verdict(report: Mapping[str, Any], *, has_leaks: bool) -> dict[str, str]:
+    """The state in words and its level; with a leaked secret that no one has handled it is never calm."""
+    if has_leaks and report["state"] == "under_control":
+        return {"state": _STATES["needs_attention"], "tone": "warning"}
+    return {"state": _STATES[report["state"]], "tone": report["alert_level"]}
 
 
 def _none_broken(report: Mapping[str, Any], *, is_known: bool) -> str:
