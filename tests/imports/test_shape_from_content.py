@@ -184,7 +184,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "records on one line": (A + B + C, "several JSON values on one line"),
     "commas between lines": (A + b",\n" + B + b",\n", "a list of records with commas between them"),
     "JSON text sequence": (b"\x1e" + A + b"\n\x1e" + B + b"\n", "a JSON text sequence (RFC 7464)"),
-    "other JSON lines": (b'{"level": "info"}\n{"level": "warn"}\n', "JSON in which no line is a record with a session_id"),
+    "other JSON lines": (b'{"level": "info"}\n{"level": "warn"}\n', "JSON in which no line is a record"),
     "one torn record": (A[:-30], "JSON that is damaged or cut short"),
     "CSV": (b"session_id,created_at\ns-1,2026-01-01\n", "neither JSON lines, nor"),
     "ZIP": (b"PK\x03\x04" + b"x" * 99, "a ZIP archive"),
