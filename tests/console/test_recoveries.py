@@ -128,9 +128,9 @@ def test_closure_shows_our_items_with_what_to_do_beside_those_of_cavra(service: 
     with watched(browser) as seen, service.client() as client:
         report = client.get("/api/v1/closure").json()
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_role("link", name="See what is still open").click()
+        page.get_by_role("link", name="Open the closure list").click()
         items = sum(one["count"] for one in report["open_items"])
-        page.get_by_text(f"{items} items are open").wait_for()
+        page.get_by_text(f"{items} items on the closure list").wait_for()
         rows = page.get_by_role("region", name="Open now").locator("tbody tr")
         counts = [int(text) for text in rows.locator("td.number").all_inner_texts()]
         assert counts == [one["count"] for one in report["open_items"]]
@@ -212,12 +212,12 @@ def test_a_loop_that_is_closed_says_so(tmp_path: Path, browser: Browser) -> None
     home = ingested(tmp_path / "delivered", [delivery(NOW, failed=[])])
     with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{one.url}/#/closure")
-        assert page.get_by_text("Nothing is left open").is_visible()
+        assert page.get_by_text("The closure list is empty", exact=True).is_visible()
         assert page.get_by_text("CAVRA lists nothing.").is_visible()
     with served(ingested(tmp_path / "empty", []), dagster=NoDagster()) as one, watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{one.url}/#/closure")
         assert page.get_by_text("No evidence has arrived, so this is no all-clear.").is_visible()
-        assert page.get_by_text("Nothing is left open").count() == 0
+        assert page.get_by_text("The closure list is empty", exact=True).count() == 0
         shown(page, f"{one.url}/?again#/sources")
         assert page.get_by_text("This home names no sources").is_visible()
         assert page.get_by_text("cavra-pipeline import PATH").is_visible()

@@ -11,6 +11,8 @@ import { table } from "./table.js";
 
 const GAP = "acknowledgement_gap";
 const ALERTS = ["health alert", "health alerts"];
+/** What the list counts, by section 12 of the contract. */
+const SCOPE = "The list counts recoveries, missing acknowledgements and what is unresolved in the health alert lanes. It leaves out workers, approvals, leaked secrets and the other lanes' failing deliveries: see the ";
 
 export async function render(params, context, root) {
   const [report, { lanes }] = await Promise.all([ask("/closure", { as_of: asOf() }), ask("/lanes", { as_of: asOf() })]);
@@ -30,8 +32,8 @@ export async function render(params, context, root) {
   const isClosed = report.closure_state === "closed";
   return [tabs("recoveries", "closure"),
     el("section", { class: `verdict ${isKnown && report.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "Nothing is left open" : `${plural(report.open_items.reduce((sum, item) => sum + item.count, 0), "item is", "items are")} open`),
-      el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the rows below; a row goes when its count is 0."),
+      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The closure list is empty" : `${plural(report.open_items.reduce((sum, item) => sum + item.count, 0), "item", "items")} on the closure list`),
+      el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing that the list counts is open." : "Work through the rows below; a row goes when its count is 0.", " ", SCOPE, el("a", { href: hash("overview"), "data-key": "to-overview" }, "overview"), "."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
     el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), openItemsTable(report.open_items, pairs, acknowledgeItem, isKnown)),
     pairTables(pairs, context, reload),
@@ -62,7 +64,7 @@ function advice(item, pairs) {
 }
 
 function openItemsTable(items, pairs, acknowledgeItem, isKnown) {
-  return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: isKnown ? "none. Nothing has to be done." : "none is known.", columns: [
+  return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: isKnown ? "none." : "none is known.", columns: [
     { name: "item", title: "Item", value: (item) => title(item.item) },
     { name: "count", title: "Count", value: (item) => item.count, number: true },
     { name: "next", title: "Next", cell: (item) => {

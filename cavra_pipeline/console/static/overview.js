@@ -71,7 +71,7 @@ const emptyHome = (sources, refresh) => [
   refresh];
 
 const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
-  closure.closure_state === "closed" ? "Nothing is left open." : "See what is still open.");
+  closure.closure_state === "closed" ? "The closure list is empty." : "Open the closure list.");
 
 function incidentCard(incident, lanes, context, done) {
   const gaps = gapsOf(incident.incident_id, lanes);
