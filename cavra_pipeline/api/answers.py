@@ -317,6 +317,7 @@ class SlotsAnswer(BaseModel):
 
     first: str = Field(alias="from")
     last: str = Field(alias="to")
+    recorded_since: str | None = Field(description="The oldest scheduled run on record, of any range.")
     slot_count: int
     counts: dict[str, int]
     slots: list[dict[str, Any]]

@@ -28,7 +28,7 @@ from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.documents import parse_as_of, shifted
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.slots.ledger import slots_between
+from cavra_pipeline.slots.ledger import recorded_since, slots_between
 from cavra_pipeline.slots.picture import slots_document
 from cavra_pipeline.sources import pull_states, read_sources
 from cavra_pipeline.sources.standing import sources_document
@@ -157,7 +157,7 @@ def slots(service: Served, query: Annotated[models.SlotsQuery, Query()]) -> Answ
     def make(c: sa.Connection) -> dict[str, Any]:
         after = shifted(first, -timedelta(microseconds=1))
         rows = slots_between(c, after=after, until=until, schedule=query.schedule)
-        return slots_document(rows, first, until)
+        return slots_document(rows, first, until, recorded_since=recorded_since(c, query.schedule))
 
     return service.ask_state(("slots", query.schedule, query.since, query.until), make)
 

@@ -16,7 +16,7 @@ from cavra_pipeline.cli.when import read_end, read_start
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.documents import instant, shifted
 from cavra_pipeline.errors import UsageError, use_one_of
-from cavra_pipeline.slots.ledger import slots_between
+from cavra_pipeline.slots.ledger import recorded_since, slots_between
 from cavra_pipeline.slots.picture import legend, picture, slots_document
 from cavra_pipeline.slots.verdicts import VerdictKind
 from cavra_pipeline.terminal import Styled, Terminal, shown
@@ -50,7 +50,8 @@ def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime 
         raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
     with reading_state() as c:
         rows = slots_between(c, after=after, until=until, schedule=schedule)
-    answer(slots_document(rows, first_at, until), lambda console, _: _show(console, rows), "slots", columns.SLOTS)
+        document = slots_document(rows, first_at, until, recorded_since=recorded_since(c, schedule))
+    answer(document, lambda console, _: _show(console, rows), "slots", columns.SLOTS)
 
 
 def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:

@@ -117,6 +117,13 @@ def slots_between(
     return [dict(row) for row in c.execute(query).mappings()]
 
 
+def recorded_since(c: sa.Connection, schedule: str | None = None) -> datetime | None:
+    """Returns the oldest slot of a schedule, or of all; None where the ledger has none."""
+    oldest = sa.select(sa.func.min(_S.expected_at, type_=t.Instant()))
+    since: datetime | None = c.scalar(oldest.where(_S.schedule == schedule) if schedule else oldest)
+    return since
+
+
 def _in_range(schedule: str | None, after: datetime, until: datetime) -> list[sa.ColumnElement[bool]]:
     return [_S.expected_at > after, _S.expected_at <= until, *([_S.schedule == schedule] if schedule else [])]
 

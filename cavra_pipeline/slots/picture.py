@@ -47,11 +47,14 @@ def legend(marks: Iterable[str]) -> str:
     return ", ".join(f"{letter} {name.replace('_', ' ')}" for name, letter in MARKS.items() if letter in used)
 
 
-def slots_document(rows: list[dict[str, Any]], first_at: datetime, until: datetime) -> dict[str, Any]:
+def slots_document(
+    rows: list[dict[str, Any]], first_at: datetime, until: datetime, *, recorded_since: datetime | None
+) -> dict[str, Any]:
     """Returns the slots of a range and how many have each verdict, as the command line and the API answer."""
     return {
         "from": instant(first_at),
         "to": instant(until),
+        "recorded_since": instant(recorded_since),
         "slot_count": len(rows),
         "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in VerdictKind},
         "slots": [with_instants(row) for row in rows],

@@ -76,6 +76,7 @@ def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then
 
     assert document["slot_count"] == sum(document["counts"].values()) == 2
     assert document["counts"]["missed"] == 1
+    assert document["recorded_since"] == "2026-06-25T23:00:00+00:00"
     first = document["slots"][0]
     assert (first["expected_at"], first["run_id"], first["cron"]) == (
         "2026-06-25T23:00:00+00:00",

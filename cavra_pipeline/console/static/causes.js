@@ -1,7 +1,7 @@
 // Causes of provider incidents: what each means, what to do about it (docs/incidents.md), and its card.
 
 import { decidedWords } from "./acknowledge.js";
-import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, words } from "./dom.js";
+import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, whole, words } from "./dom.js";
 import { icon } from "./icons.js";
 import { CAUSES, FIX_FIRST, GATES } from "./lanes.js"; // written by the server
 
@@ -100,5 +100,14 @@ export function causeCard({ level, count, unit, title, href, since, details, nex
       el("p", {}, el("strong", {}, "Next: "), next), note && el("p", { class: "soft" }, note)),
     el("p", { class: "acts" }, buttons));
 }
+
+const hasNeverRun = (lane) => lane.alert_level !== "unknown" && lane.latest_worker_age_minutes === null;
+
+/** The lanes whose worker is down by its evidence, or has never run. */
+export const downLanesOf = (lanes) => lanes.filter((lane) => (lane.outage_open_since && !lane.usual_interval_minutes) || hasNeverRun(lane));
+
+/** Links to the health of each lane whose worker is down, with the time since its first missed run. */
+export const downLinks = (downLanes) => downLanes.map((lane, at) => [at > 0 && ", ", el("a", { href: hash("health", { lane: lane.lane, run: 1 }), "data-key": `down-${lane.lane}` }, words(lane.lane)),
+  " ", whole(hasNeverRun(lane) ? "(has never run)" : `(${span(now() - Date.parse(lane.outage_open_since))})`)]);
 
 export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${listed(incident.lanes.map((lane) => words(lane).toLowerCase()))}.`;

@@ -3,8 +3,8 @@
 import { ask } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
-import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
-import { LANES, ago, announce, el, hash, now, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { adviceOf, approvalGapsOf, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
+import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { colourKey, sharesBar } from "./pictures.js";
@@ -107,15 +107,13 @@ function looseFailures(lanes, context, done) {
 
 /** One card for all lanes whose worker is down; links to each lane's health, which lists the outages. */
 function stoppedWorkers(lanes) {
-  const hasNeverRun = (lane) => lane.alert_level !== "unknown" && lane.latest_worker_age_minutes === null;
-  const downLanes = lanes.filter((lane) => (lane.outage_open_since && !lane.usual_interval_minutes) || hasNeverRun(lane));
+  const downLanes = downLanesOf(lanes);
   if (!downLanes.length) return [];
   const health = (lane) => hash("health", { lane: lane.lane, run: 1 });
   const since = downLanes[0].outage_open_since;
-  const length = (lane) => (hasNeverRun(lane) ? " (has never run)" : downLanes.length > 1 && [" ", whole(`(${span(now() - Date.parse(lane.outage_open_since))})`)]);
   return [causeCard({
     level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane).toLowerCase()} is down` : `${downLanes.length} workers are down`,
-    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: downLanes.map((lane, at) => [at > 0 && ", ", el("a", { href: health(lane), "data-key": `down-${lane.lane}` }, words(lane.lane)), length(lane)]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: [downLinks(downLanes), "."], next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
     note: !isPast() && "Alerts name the runs missed since the Dagster daemon first ran here; earlier ones are in each lane's health.",
     buttons: [el("a", { class: "button main", href: hash("worker", { lane: downLanes[0].lane }), "data-key": "see-worker" }, downLanes.length === 1 ? "Open the worker" : "Open the first worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];

@@ -1,7 +1,8 @@
 // Scheduled runs: which were on time, late or missed, and why.
 
-import { askIfThere } from "./api.js";
-import { choice, el, facts, field, hash, emptyState, now, stamp, tag, time, words } from "./dom.js";
+import { ask, askIfThere } from "./api.js";
+import { downLanesOf, downLinks } from "./causes.js";
+import { choice, el, facts, field, hash, emptyState, now, plural, stamp, tag, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { VERDICTS, colourKey, slotPoint, timeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -13,7 +14,7 @@ const LEVELS = { missed: "critical", late: "warning", early: "warning", on_time:
 export async function render(params, context) {
   const days = Number(params.days) || 7;
   const since = new Date(Math.floor(now() / 60000) * 60000 - days * 86400000).toISOString();
-  const answer = await askIfThere("/slots", { since, until: asOf(), schedule: params.schedule });
+  const [answer, { lanes }] = await Promise.all([askIfThere("/slots", { since, until: asOf(), schedule: params.schedule }), ask("/lanes", { as_of: asOf() })]);
   if (!answer) return el("p", { class: "soft" }, "This service has no scheduled runs yet.");
   const form = el("form", { "aria-label": "What is shown", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("slots", { ...Object.fromEntries(new FormData(event.currentTarget)), schedule: params.schedule }); } },
     el("div", { class: "fields" }, field("Days", choice("days", [["1", "1"], ["7", "7"], ["31", "31"]], String(days))),
@@ -21,12 +22,18 @@ export async function render(params, context) {
   const chosen = answer.slots.filter((slot) => (params.verdict ? slot.verdict === params.verdict : !["on_time", "not_expected"].includes(slot.verdict)));
   const [from, to] = [Date.parse(answer.from), Date.parse(answer.to)];
   const names = [...new Set(answer.slots.map((slot) => slot.schedule))];
-  const rows = names.map((name) => ({ title: words(name), points: answer.slots.filter((slot) => slot.schedule === name).map(slotPoint) }));
+  const recordedAt = Date.parse(answer.recorded_since ?? answer.to);
+  const isPartial = recordedAt > from;
+  const gap = isPartial && { from, to: recordedAt, kind: "unknown", text: "not recorded" };
+  const rows = names.map((name) => ({ title: words(name), spans: gap ? [gap] : [], points: answer.slots.filter((slot) => slot.schedule === name).map(slotPoint) }));
   const summary = Object.entries(answer.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
-  if (!answer.slot_count) return [form, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
-  return [form, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
-    names.length > 0 && timeline("Over time", `${stamp(answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, from, to, { below: [colourKey("Runs", VERDICTS)] }),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : "nothing, every run was on time.", columns: [
+  const downLanes = downLanesOf(lanes);
+  const notes = [downLanes.length > 0 && el("p", { class: "notice" }, el("strong", {}, `${plural(downLanes.length, "worker is", "workers are")} down by the evidence: `), downLinks(downLanes), "."),
+    answer.slot_count > 0 && isPartial && el("p", {}, `Recorded since ${stamp(answer.recorded_since)}; nothing is known of scheduled runs before.`)];
+  if (!answer.slot_count) return [form, notes, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
+  return [form, notes, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
+    names.length > 0 && timeline("Over time", `${stamp(answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, from, to, { below: [colourKey("Runs", [...VERDICTS.slice(0, -1), ["unknown", isPartial ? "unknown or not recorded" : "unknown"]])] }),
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : isPartial ? "nothing, every recorded run was on time." : "nothing, every run was on time.", columns: [
       { name: "schedule", title: "Schedule", value: (slot) => words(slot.schedule) },
       { name: "at", title: "Expected", value: (slot) => slot.expected_at, cell: (slot) => time(slot.expected_at) },
       { name: "verdict", title: "Verdict", value: (slot) => slot.verdict, cell: (slot) => tag(LEVELS[slot.verdict] || "", words(slot.verdict)) },
