@@ -51,7 +51,7 @@ function headline({ alerts, alert_count: count }, isIdle) {
   return `${plural(count, "alert is", "alerts are")} open, ${unacknowledgedCount === count ? "not acknowledged" : unacknowledgedCount ? `${unacknowledgedCount} not acknowledged` : "acknowledged"}`;
 }
 
-const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
+export const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
 
 /** A notice that no Dagster daemon runs, and how to start it; false while one runs. */
 export const idleNotice = (context) => isDaemonDown(context) && el("p", { class: "notice" }, el("strong", {}, "No Dagster daemon runs: "),

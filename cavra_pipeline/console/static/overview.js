@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
-import { idleNotice } from "./alerts.js";
+import { idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
@@ -40,9 +40,9 @@ export async function render(params, context, root) {
   };
   const isEmpty = lanes.reduce((sum, lane) => sum + lane.evidence_record_count, 0) === 0;
   if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(reload));
-  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
+  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(context), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
-  const points = [...leaksPoint(context), ...otherPoints(lanes, quarantine.count, findings.count)];
+  const points = otherPoints(lanes, quarantine.count, findings.count);
   const inUse = lanes.filter((lane) => lane.alert_level !== "unknown");
   const unhealthyLanes = inUse.filter((lane) => lane.alert_level !== "healthy");
   return [results.get(root),
@@ -140,10 +140,16 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
   })];
 }
 
-/** A link to the possible credentials in evidence whose alert is open, of any day. */
-function leaksPoint({ status }) {
-  const count = (!isPast() && status?.evidence.open_leak_count) || 0;
-  return count ? [el("a", { href: hash("alerts"), "data-key": "also-leaks" }, `${plural(count, "leaked secret")} found in evidence, to rotate`)] : [];
+/** A card of the possible credentials in evidence that no one has handled yet, of any day. */
+function leaksCard(context) {
+  const count = (!isPast() && context.status?.evidence.open_leak_count) || 0;
+  if (!count) return [];
+  return [causeCard({
+    level: "critical", count, unit: count === 1 ? "secret" : "secrets", title: `${plural(count, "leaked secret")} in evidence`, href: hash("intake"),
+    details: "The findings say in which file, line and field each was.", next: `Rotate ${count === 1 ? "it" : "each"} where it was issued, then resolve its alert.`,
+    note: isDaemonDown(context) && "Its alert opens once the Dagster daemon runs.",
+    buttons: [el("a", { class: "button main", href: hash("intake"), "data-key": "see-leaks" }, "Open the findings"), !isDaemonDown(context) && el("a", { class: "button", href: hash("alerts"), "data-key": "see-leak-alerts" }, "Open the alerts")],
+  })];
 }
 
 /** Links to what else needs a person, with the same counts as the command `status`. */
