@@ -4,6 +4,7 @@ import { askIfThere } from "./api.js";
 import { alertActs, causeWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
 import { el, hash, plural, subjectWords, swap, tag, time, visible, words } from "./dom.js";
+import { isPast } from "./moment.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
 
@@ -49,6 +50,13 @@ function headline({ alerts, alert_count: count }, isIdle) {
   if (!count) return isIdle ? "Alerts are not being evaluated" : "No alert is open";
   const unacknowledgedCount = alerts.filter((alert) => !alert.acknowledged_by).length;
   return `${plural(count, "alert is", "alerts are")} open, ${unacknowledgedCount === count ? "not acknowledged" : unacknowledgedCount ? `${unacknowledgedCount} not acknowledged` : "acknowledged"}`;
+}
+
+/** What a person does about a worker that is down; a past instant says nothing of the daemon at that time. */
+export function downStep(context) {
+  if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs, then run the worker once.";
+  return isDaemonDown(context) ? "Start the Dagster daemon (cavra-pipeline dev), check that the worker's schedule is on, then run the worker once."
+    : "The Dagster daemon runs: check in Dagster that the worker's schedule is on, then run the worker once.";
 }
 
 export const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);

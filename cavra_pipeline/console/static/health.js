@@ -9,6 +9,7 @@ import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
 import { proofFoot } from "./proof.js";
 import { table } from "./table.js";
+import { workerLine } from "./worker.js";
 
 const number = (name, max, value) => el("input", { name, type: "number", min: 1, max: max, step: 1, inputmode: "numeric", value });
 
@@ -85,6 +86,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
       causeLines(health.lane, incidents),
+      el("p", {}, workerLine(lane, context)),
       el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${span(health.window_hours * 3600000)}. A run is expected every ${span(health.expected_interval_minutes * 60000)}; a plan is stale after ${span(health.stale_metadata_minutes * 60000)}.`),
       el("p", { class: "soft" }, metadata ? `Saved as evidence: ${metadata.session_id}.` : "Preview only, not saved."),
       alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts."),
@@ -98,7 +100,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
       // Rare counts: shown only if not zero.
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
     ]),
-    healthTimeline(health, runs.rows.map((run) => run.record), laneSlots),
+    healthTimeline(health, runs.rows.map((run) => run.record), laneSlots, lane.usual_interval_minutes !== null),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and retries of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: reload, buttonClass: warning ? null : "main", warning })),

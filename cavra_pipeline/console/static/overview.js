@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
-import { idleNotice, isDaemonDown } from "./alerts.js";
+import { downStep, idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
@@ -40,7 +40,7 @@ export async function render(params, context, root) {
   };
   const isEmpty = lanes.reduce((sum, lane) => sum + lane.evidence_record_count, 0) === 0;
   if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(reload));
-  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(context), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
+  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(context), ...(isEmpty ? [] : stoppedWorkers(lanes, context)), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
   const points = otherPoints(lanes, quarantine.count, findings.count);
   const inUse = lanes.filter((lane) => lane.alert_level !== "unknown");
@@ -106,16 +106,16 @@ function looseFailures(lanes, context, done) {
 }
 
 /** One card for all lanes whose worker is down; links to each lane's health, which lists the outages. */
-function stoppedWorkers(lanes) {
+function stoppedWorkers(lanes, context) {
   const downLanes = downLanesOf(lanes);
   if (!downLanes.length) return [];
   const health = (lane) => hash("health", { lane: lane.lane, run: 1 });
   const since = downLanes[0].outage_open_since;
   return [causeCard({
     level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane).toLowerCase()} is down` : `${downLanes.length} workers are down`,
-    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: [downLinks(downLanes), "."], next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context),
     note: !isPast() && "Alerts name the runs missed since the Dagster daemon first ran here; earlier ones are in each lane's health.",
-    buttons: [el("a", { class: "button main", href: hash("worker", { lane: downLanes[0].lane }), "data-key": "see-worker" }, downLanes.length === 1 ? "Open the worker" : "Open the first worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
+    buttons: [el("a", { class: "button main", href: health(downLanes[0]), "data-key": "see-health" }, downLanes.length === 1 ? "Open its Retry health" : "Open the first lane's health"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
 

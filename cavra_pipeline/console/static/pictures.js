@@ -105,24 +105,24 @@ export const VERDICTS = [["good", "on time"], ["late", "late or early"], ["bad",
 /** A scheduled run as a point of a timeline. */
 export const slotPoint = (slot) => ({ at: parse(slot.expected_at), kind: KINDS[slot.verdict] || "unknown", text: `${stamp(slot.expected_at)}: ${words(slot.verdict)}` });
 
-/** Timeline of a lane's worker runs, outages, scheduled runs and gaps. */
-export function healthTimeline(health, runs, slots) {
+/** Timeline of a lane's worker runs, outages, scheduled runs and gaps; the outages of a worker that runs regularly but too seldom are one cause. */
+export function healthTimeline(health, runs, slots, isSeldom = false) {
   const to = parse(health.as_of);
   const from = to - health.window_hours * 3600000;
   const gaps = health.acknowledgement_gaps.filter((gap) => gap.since);
   const rows = [
     { title: "Worker runs", points: runs.filter((run) => parse(run.created_at) >= from).map((run) => ({ at: parse(run.created_at), kind: "good", text: stamp(run.created_at) })) },
-    { title: "Outages", spans: health.outages.map((outage) => {
+    { title: isSeldom ? "Longer than expected" : "Outages", spans: health.outages.map((outage) => {
       const [began, ended] = [outage.started_at ? parse(outage.started_at) : from, outage.ended_at ? parse(outage.ended_at) : to];
-      return { from: began, to: ended, kind: "bad", text: `${stamp(outage.started_at)} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${span(ended - began)}, ${outage.missed_runs} missed` };
+      return { from: began, to: ended, kind: isSeldom ? "late" : "bad", text: `${stamp(outage.started_at)} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${span(ended - began)}, ${outage.missed_runs} missed` };
     }) },
     slots.length > 0 && { title: "Scheduled runs", points: slots.map(slotPoint) },
     gaps.length > 0 && { title: "Gaps open since", points: gaps.map((gap) => ({ at: parse(gap.since), kind: "late", text: `${gap.provider} since ${stamp(gap.since)}` })) },
   ].filter(Boolean);
   const open = health.outages.filter((outage) => !outage.ended_at).length;
-  const counts = [[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]];
+  const counts = [[runs.length, "worker run"], ...(isSeldom ? [] : [[health.outages.length, "outage"], [open, "open outage"]]), [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]];
   const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
-  const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((outage) =>
+  const list = health.outages.length > 0 && !isSeldom && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((outage) =>
     el("li", {}, `${outage.started_at ? stamp(outage.started_at) : "Never ran"} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${outage.missed_runs} runs missed`))));
   return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [slots.length > 0 && colourKey("Scheduled runs", VERDICTS), list] });
 }

@@ -1,9 +1,10 @@
 // The worker of a lane: its next run, and a dry run, which records its selection and sends nothing.
 
 import { ask } from "./api.js";
-import { causeLines, gateOf, retryWarning } from "./causes.js";
+import { downStep } from "./alerts.js";
+import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
 import { stateTag, statesOf } from "./decisions.js";
-import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, plural, problem, providerName, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
+import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -12,7 +13,8 @@ import { table } from "./table.js";
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
   const planAnswer = await ask(`/lanes/${lane}/plan`, { as_of: asOf() });
-  const { incidents } = await ask("/incidents", { as_of: planAnswer.plan.as_of, open: true });
+  const [{ incidents }, { lanes }] = await Promise.all([ask("/incidents", { as_of: planAnswer.plan.as_of, open: true }), ask("/lanes", { as_of: asOf() })]);
+  const [downLane] = downLanesOf(lanes.filter((laneStatus) => laneStatus.lane === lane));
   const result = el("div", {});
   const mayRun = !context.status || context.status.scopes.includes("live");
   const isLive = context.status?.live_lanes.includes(lane);
@@ -28,9 +30,18 @@ export async function render(params, context) {
   };
   const form = el("form", { "aria-label": "Worker", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
     el("div", { class: "fields" }, laneChoice(lane)));
-  return [tabs("plan", "worker", `?lane=${lane}`), form, nextRun(planAnswer, incidents, isLive, [
+  return [tabs("plan", "worker", `?lane=${lane}`), form, downLane && el("p", { class: "notice" }, workerLine(downLane, context), " ", el("a", { href: hash("health", { lane, run: 1 }), "data-key": "down-health" }, "Open its Retry health"), "."), nextRun(planAnswer, incidents, isLive, [
     WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", onclick: run }, "Dry run"),
     el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, dueTable(planAnswer)];
+}
+
+/** What is wrong with a lane's worker, and the step: it is down, or runs less often than expected; null if neither. */
+export function workerLine(lane, context) {
+  const every = (minutes) => span(minutes * 60000);
+  if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), "Adjust its schedule, or the lane's expected interval."];
+  if (!downLanesOf([lane]).length) return null;
+  const since = lane.outage_open_since;
+  return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "The worker has never run. "), downStep(context)];
 }
 
 /** How to run this lane's worker, where the button is missing or needs a note. */
