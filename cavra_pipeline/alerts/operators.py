@@ -87,7 +87,7 @@ def describe_alert(c: sa.Connection, alert_id: str) -> dict[str, Any]:
 def alert_history(
     c: sa.Connection, *, alert_id: str | None = None, kind: str | None = None, most: int = DEFAULT_HISTORY
 ) -> list[dict[str, Any]]:
-    """Returns what happened to alerts, the newest first.
+    """Returns what happened to alerts and the silences that covered them, the newest first.
 
     Args:
         c: The state database.
@@ -99,18 +99,50 @@ def alert_history(
         UsageError: There is no such alert or kind.
     """
     a, e = t.alerts.c, t.alert_events.c
+    chosen = [a.alert_id == _one_alert(c, alert_id).alert_id] if alert_id else []
+    chosen += [a.kind == kind_named(kind).name] if kind else []
     query = (
         sa.select(e.happened_at, a.kind, a.subject, a.episode, e.event, e.detail, e.actor, a.alert_id)
         .select_from(t.alert_events.join(t.alerts, a.alert_id == e.alert_id))
+        .where(*chosen)
         .order_by(e.event_number.desc())
         .limit(most)
     )
-    if alert_id:
-        query = query.where(a.alert_id == _one_alert(c, alert_id).alert_id)
-    if kind:
-        query = query.where(a.kind == kind_named(kind).name)
-    rows = c.execute(query).mappings()
-    return [with_instants(row) | {"subject_text": subject_text(row["subject"])} for row in rows]
+    rows = [dict(row) for row in c.execute(query).mappings()] + _silenced(c, chosen, most)
+    rows.sort(key=lambda row: row["happened_at"], reverse=True)
+    return [with_instants(row) | {"subject_text": subject_text(row["subject"])} for row in rows[:most]]
+
+
+def _silenced(c: sa.Connection, chosen: list[sa.ColumnElement[bool]], most: int) -> list[dict[str, Any]]:
+    """An event for each silence that covered an alert while it was open; ended ones end when a person ended them."""
+    a, s = t.alerts.c, t.alert_silences.c
+    covers = (
+        (s.kind.is_(None) | (s.kind == a.kind))
+        & (s.subject.is_(None) | (s.subject == a.subject))
+        & (s.starts_at < s.ends_at)
+        & (s.ends_at > a.opened_at)
+        & (a.resolved_at.is_(None) | (s.starts_at < a.resolved_at))
+    )
+    query = (
+        sa.select(s.created_at, s.starts_at, s.ends_at, s.comment, s.author, a.kind, a.subject, a.episode, a.alert_id)
+        .select_from(t.alert_silences.join(t.alerts, covers))
+        .where(*chosen)
+        .order_by(s.created_at.desc())
+        .limit(most)
+    )
+    return [
+        {
+            "happened_at": row.created_at,
+            "kind": row.kind,
+            "subject": row.subject,
+            "episode": row.episode,
+            "event": "silenced",
+            "detail": f"{row.starts_at:%Y-%m-%d %H:%M} to {row.ends_at:%Y-%m-%d %H:%M} UTC: {row.comment}",
+            "actor": row.author,
+            "alert_id": row.alert_id,
+        }
+        for row in c.execute(query)
+    ]
 
 
 def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def unsilence(silence: str) -> None:
 def history(alert: str | None, kind: str | None, limit: int) -> None:
     """List what happened to alerts, or to one of them.
 
-    Opened, acknowledged, notified, resolved. ALERT is its id, or the beginning of it.
+    Opened, acknowledged, silenced, notified, resolved. ALERT is its id, or the beginning of it.
     """
     with reading_state() as c:
         events = alert_history(c, alert_id=alert, kind=kind, most=limit)
@@ -272,6 +272,5 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
 
 
 def _detail(event: Mapping[str, Any]) -> str:
-    if event["detail"] and event["detail"] != NO_CAUSE:
-        return _words(event["detail"])
-    return f"by {event['actor']}" if event["actor"] else ""
+    detail = _words(event["detail"]) if event["detail"] and event["detail"] != NO_CAUSE else ""
+    return ", ".join(filter(None, (event["actor"] and f"by {event['actor']}", detail)))

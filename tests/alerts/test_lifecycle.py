@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cavra_pipeline.alerts.operators import acknowledge_alert, end_silence, silence_alerts
+from cavra_pipeline.alerts.operators import acknowledge_alert, alert_history, end_silence, silence_alerts
 from cavra_pipeline.alerts.outbox import deliver_due
 from cavra_pipeline.alerts.store import alerts
 from cavra_pipeline.connectors import Grade
@@ -275,6 +276,26 @@ def test_a_silence_that_is_ended_mutes_no_longer_and_an_end_in_it_is_told_after_
     assert one.tick(minutes=1) == [f"resolved {WORKER}"]
     with pytest.raises(UsageError, match="there is no such silence"):
         end_silence(one.settings, str(silence["silence_id"]), now=one.clock())
+
+
+def test_a_silence_stays_in_the_history_of_the_alerts_that_it_covered(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    one = desk(tmp_path)
+    one.tick(signal(), signal("failed_run", "a"))
+    silence: dict[str, Any] = {"kind": "missed_run", "subject": None, "by": "on-call", "comment": "planned"}
+    ended = silence_alerts(one.settings, **silence, starts_at=AS_OF, ends_at=instant_at(60), now=AS_OF)
+    one.tick(signal(), signal("failed_run", "a"), minutes=10)
+    end_silence(one.settings, str(ended["silence_id"]), now=one.clock())
+    one.tick(minutes=1)
+    silence_alerts(one.settings, **silence, starts_at=one.clock(), ends_at=instant_at(60), now=one.clock())
+
+    with state_of(one.settings).reading() as c:
+        silenced = [event for event in alert_history(c) if event["event"] == "silenced"]
+
+    assert [(event["kind"], event["actor"], event["detail"]) for event in silenced] == [
+        ("missed_run", "on-call", f"{AS_OF:%Y-%m-%d %H:%M} to {instant_at(10):%Y-%m-%d %H:%M} UTC: planned")
+    ], "neither another kind nor a silence after its end"
 
 
 @pytest.mark.parametrize(

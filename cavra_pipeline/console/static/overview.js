@@ -147,7 +147,7 @@ function leaksCard(context) {
   return [causeCard({
     level: "critical", count, unit: count === 1 ? "secret" : "secrets", title: `${plural(count, "leaked secret")} in evidence`, href: hash("intake"),
     details: "The findings say in which file, line and field each was.", next: `Rotate ${count === 1 ? "it" : "each"} where it was issued, then resolve its alert.`,
-    note: isDaemonDown(context) && "Its alert opens once the Dagster daemon runs.",
+    note: isDaemonDown(context) && "An alert opens once the Dagster daemon runs.",
     buttons: [el("a", { class: "button main", href: hash("intake"), "data-key": "see-leaks" }, "Open the findings"), !isDaemonDown(context) && el("a", { class: "button", href: hash("alerts"), "data-key": "see-leak-alerts" }, "Open the alerts")],
   })];
 }
