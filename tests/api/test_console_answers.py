@@ -63,6 +63,22 @@ def test_an_alert_of_a_lane_names_the_deliveries_that_it_is_about_and_no_others(
     assert too_many.status_code == 422
 
 
+def test_a_lane_counts_waiting_retries_that_a_person_holds_once_they_are_due(tmp_path: Path) -> None:
+    just_now = NOW - timedelta(minutes=5)
+    home = ingested(tmp_path, [
+        delivery(just_now, subject="plan-1", failed=["slack"]),
+        delivery(just_now, subject="plan-2", failed=["teams"]),
+        acknowledgement(just_now, subject="plan-2", provider="teams", state="accepted"),
+        delivery(just_now, lane="executive_report", subject="run-1", failed=["slack"]),
+    ])  # fmt: skip
+    with served(home, dagster=NoDagster()) as service, service.client() as client:
+        lanes = {lane["lane"]: lane for lane in client.get("/api/v1/lanes").json()["lanes"]}
+
+    names = ("waiting_count", "held_count", "held_when_due_count")
+    assert [lanes["recovery_escalation"][name] for name in names] == [2, 0, 1]
+    assert [lanes["executive_report"][name] for name in names] == [1, 0, 0]
+
+
 def test_a_lane_and_a_plan_tell_ready_retries_from_those_that_wait_for_a_person(tmp_path: Path) -> None:
     pairs = {"plan-1": "slack", "plan-2": "teams", "plan-3": "webhook"}
     home = ingested(tmp_path, [

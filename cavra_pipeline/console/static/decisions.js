@@ -11,8 +11,8 @@ import { scrollRegion, table } from "./table.js";
 const ACTIONS = { retry: "ready or held", wait: "waiting", suppress: "exhausted" };
 /** States of a decision: a due retry is held (`gate`) until a person releases it. */
 const STATES = { retry: "Ready", gate: "Held", wait: "Waiting", suppress: "Exhausted" };
-const stateName = (state, lane) => (state === "gate" ? `Held: needs ${gateOf(lane)}` : STATES[state]);
-export const stateTag = (state, lane) => tag(state === "gate" ? "warning" : state, stateName(state, lane));
+const stateName = (state, lane) => ({ gate: `Held: needs ${gateOf(lane)}`, wait_then_gate: `Waiting, then needs ${gateOf(lane)}` })[state] ?? STATES[state];
+export const stateTag = (state, lane) => tag({ gate: "warning", wait_then_gate: "wait" }[state] ?? state, stateName(state, lane));
 
 /** A function that returns the state of a decision of this plan. */
 export function statesOf({ plan, pending }) {

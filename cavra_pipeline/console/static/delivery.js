@@ -61,7 +61,8 @@ export async function render(params, context, root) {
 
 function headline(explanation) {
   if (explanation.state === "suppress") return `Exhausted after ${plural(explanation.retry_count, "failure")}`;
-  if (explanation.state === "wait") return `Waiting for its retry at ${stamp(explanation.next_retry_at)}`;
+  const gate = explanation.released_by.map(({ needs }) => ({ acknowledgement: ", then needs an acknowledgement", approval: ", then needs an approval" })[needs]).find(Boolean) ?? "";
+  if (explanation.state === "wait") return `Waiting for its retry at ${stamp(explanation.next_retry_at)}${gate}`;
   if (explanation.state === "retry") return explanation.released_by.map(({ needs }) => (needs === "acknowledgement" && explanation.acknowledgement_state ? `Held: ${words(explanation.acknowledgement_state).toLowerCase()} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
   return explanation.state === "settled" ? "Delivered" : "Not failing";
 }

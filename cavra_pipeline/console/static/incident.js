@@ -19,7 +19,11 @@ export async function render(params, context, root) {
   const unapproved = approvalGapsOf(incident.incident_id, lanes);
   const states = new Map((await Promise.all([...new Set(incident.pairs.map((pair) => pair.lane))].map((name) => ask(`/lanes/${name}/plan`, at)))).flatMap((planAnswer) => planAnswer.plan.retry_decisions
     .filter((decision) => decision.provider === incident.provider).map((decision) => [`${planAnswer.plan.lane} ${subjectOf(planAnswer.plan.lane, decision)}`, statesOf(planAnswer)(decision)])));
-  const stateOf = (pair) => states.get(`${pair.lane} ${pair.subject}`);
+  const pendingKeys = new Set([...gaps, ...unapproved].map((gap) => `${gap.lane} ${gap.subject}`));
+  const stateOf = (pair) => {
+    const key = `${pair.lane} ${pair.subject}`;
+    return states.get(key) === "wait" && pendingKeys.has(key) ? "wait_then_gate" : states.get(key);
+  };
   const reload = async (outcome) => {
     swap(root, await render(params, context, root));
     if (typeof outcome === "string") root.querySelector("#said").textContent = visible(outcome);

@@ -195,7 +195,9 @@ function planCell(lane, maxCount) {
   const gated = lane.held_count;
   const counts = [["retry", lane.retryable_count - gated], ["gate", gated], ["wait", lane.waiting_count], ["gone", lane.suppressed_count]];
   if (!counts.some(([, count]) => count)) return lane.alert_level === "unknown" ? "–" : el("span", { class: "soft" }, "none");
-  const names = { retry: "ready", gate: `held for ${gateOf(lane.lane)}`, wait: "waiting", gone: "exhausted" };
+  const heldLater = lane.held_when_due_count;
+  const wait = heldLater ? `waiting (${heldLater === lane.waiting_count ? "" : `${heldLater} of them `}then held for ${gateOf(lane.lane)})` : "waiting";
+  const names = { retry: "ready", gate: `held for ${gateOf(lane.lane)}`, wait, gone: "exhausted" };
   const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
   return [sharesBar(counts, maxCount, text), el("a", { class: "small", href: hash("plan", { lane: lane.lane, run: 1 }), "data-key": `plan-${lane.lane}` }, text)];
 }
