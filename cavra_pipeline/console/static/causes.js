@@ -89,6 +89,9 @@ export function pairsToAcknowledge({ lane, acknowledgement_gaps: gaps, outstandi
 /** What releases a held retry of a lane: "an acknowledgement" or "an approval". */
 export const gateOf = (lane) => `an ${GATES[lane]}`;
 
+/** How many deliveries need an approval, and where it is given; empty without any. */
+export const approvalText = (unapproved) => (unapproved.length ? `${plural(unapproved.length, "delivery needs", "deliveries need")} an approval. ${WHERE_APPROVED}` : "");
+
 export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";
 
 /** A card of the overview: the problem, its size, its start and the next step. */

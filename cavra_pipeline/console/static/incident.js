@@ -2,7 +2,7 @@
 
 import { acknowledgeAllButton, resultSection } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { WHERE_APPROVED, adviceOf, approvalGapsOf, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
+import { adviceOf, approvalGapsOf, approvalText, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
 import { stateTag, statesOf } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, span, stamp, subjectOf, swap, visible, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
@@ -43,7 +43,7 @@ export async function render(params, context, root) {
       el("p", {}, `${incident.ended_at ? `Ended at ${stamp(incident.ended_at)}, after` : `Open since ${stamp(incident.began_at)},`} ${span(end - Date.parse(incident.began_at))}. ${inLanes(incident)}`),
       el("p", {}, el("strong", {}, "Next: "), adviceOf(incident)),
       effect && el("p", {}, effect),
-      unapproved.length > 0 && el("p", { class: "soft" }, `${plural(unapproved.length, "delivery needs", "deliveries need")} an approval. ${WHERE_APPROVED}`),
+      unapproved.length > 0 && el("p", { class: "soft" }, approvalText(unapproved)),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
       el("p", { class: "acts" },
         acknowledgeAllButton({ pairs: gaps, of: titleOf(incident), key: "all", context, done: reload, buttonClass: isFixedFirst(incident) ? null : "main", warning: firstOf(incident) }),

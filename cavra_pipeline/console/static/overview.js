@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { downStep, idleNotice, isDaemonDown } from "./alerts.js";
-import { adviceOf, approvalGapsOf, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
+import { WHERE_APPROVED, adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
@@ -80,7 +80,7 @@ function incidentCard(incident, lanes, context, done) {
   const openLink = el("a", { class: isMain ? "button" : "button main", href: incidentAddress(incident), "data-key": `see-${incident.incident_id}` }, "Open the incident");
   return causeCard({
     level: "critical", count: incident.pairs.length, unit: incident.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(incident), href: incidentAddress(incident), since: incident.began_at,
-    details: `In ${plural(incident.lanes.length, "lane")}.`, next: adviceOf(incident), note: gaps.length > 0 && effectOf(incident, gaps),
+    details: `In ${plural(incident.lanes.length, "lane")}.`, next: adviceOf(incident), note: [gaps.length > 0 && effectOf(incident, gaps), approvalText(approvalGapsOf(incident.incident_id, lanes))].filter(Boolean).join(" "),
     buttons: [...(isMain ? [acknowledge, openLink] : [openLink, acknowledge]), incidentRecords(incident, `records-${incident.incident_id}`)],
   });
 }
@@ -99,7 +99,7 @@ function looseFailures(lanes, context, done) {
     level: "warning", count, unit: count === 1 ? "delivery" : "deliveries",
     title: `${plural(count, "delivery", "deliveries")} failed without an open incident: ${shares.map(([name, share]) => `${providerName(name)} ${share.toLocaleString("en")}`).join(", ")}`,
     details: failingLanes.map((lane, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: lane.lane }), "data-key": `loose-${lane.lane}` }, words(lane.lane))]).concat("."),
-    next: `Read in ${failingLanes.length === 1 ? "the" : "each"} lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}`,
+    next: `Read in ${failingLanes.length === 1 ? "the" : "each"} lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}${unapproved.length ? ` ${WHERE_APPROVED}` : ""}`,
     buttons: [el("a", { class: "button main", href: hash("plan", { lane: failingLanes[0].lane, run: 1 }), "data-key": "see-loose" }, failingLanes.length === 1 ? "Open the plan" : "Open the first plan"),
       acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done, buttonClass: null })],
   })];
