@@ -68,13 +68,18 @@ def test_a_plan_is_previewed_first_saved_second_compared_filtered_and_exported(
         page.get_by_text("at most 2 attempts").wait_for()
         assert service.service.keeper.kept_count == 0
         page.get_by_role("button", name="Save the plan").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("button", name="Save", exact=True).click()
         page.get_by_text("its evidence record is").wait_for()
+        assert page.get_by_text("Requested by incident-lead").is_visible()
         assert page.get_by_role("button", name="Save the plan").count() == 0
         with page.expect_download() as saved:
             page.get_by_role("button", name="Export as JSON").click()
         answer = json.loads(text_of(saved.value))
         decisions = answer["plan"]["retry_decisions"]
         assert answer["plan"]["max_retry_attempts"] == 2
+        assert answer["metadata"]["signer"] == "incident-lead"
+        assert page.get_by_text(f"worker --lane executive_report --plan {answer['plan']['retry_plan_id']}").is_visible()
         assert answer["metadata"]["retry_plan_id"] == answer["plan"]["retry_plan_id"]
         assert client.get(f"/api/v1/history/{answer['plan']['retry_plan_id']}").status_code == 200
         with page.expect_download() as saved:

@@ -64,7 +64,7 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
       el("p", { class: "state" }, countParts(planAnswer).length ? countParts(planAnswer).map(([text, level], at) => [at > 0 && ", ", el("span", { class: level }, text)]) : summaryOf(planAnswer)),
       causeLines(plan.lane, incidents, (incident) => retryWarning(planAnswer, incident)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
-      el("p", { class: "soft" }, planAnswer.metadata ? `Plan ${plan.retry_plan_id}, requested by ${planAnswer.actor}; its evidence record is ${planAnswer.metadata.session_id}.` : `Preview only, not saved. ${note}`),
+      planAnswer.metadata ? savedNote(plan, planAnswer) : el("p", { class: "soft" }, `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),
     decisionsTable(plan, statesOf(planAnswer), isPast, chosenProvider),
     el("p", { class: "acts" },
@@ -76,6 +76,11 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
     savedPlans.length ? [el("div", { class: "compare" }, savedPlanField), comparison] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
   ];
 }
+
+/** Where a saved plan is listed and how it is executed. */
+const savedNote = (plan, { metadata }) => [el("p", { role: "status" }, el("strong", {}, "Saved. "), `Requested by ${metadata.signer}; listed in the `, el("a", { href: hash("history", { lane: plan.lane }), "data-key": "to-history" }, "history"), ". Nothing was sent. To execute it (dry unless --live is given): ",
+  el("code", {}, `cavra-pipeline worker --lane ${plan.lane} --plan ${plan.retry_plan_id}`)),
+el("p", { class: "soft" }, `Its evidence record is ${metadata.session_id}.`)];
 
 const rank = (state) => Object.keys(STATES).indexOf(state);
 

@@ -8,15 +8,18 @@ import { proofFoot } from "./proof.js";
 import { scrollRegion, table } from "./table.js";
 
 const DAY = 86400000;
+/** Reports that a person saved, beside the one of each day. */
+const REQUESTED = { asked_retry_plan: "Retry plan, requested", asked_retry_health: "Retry health, requested" };
+const titleOf = ({ report }) => REQUESTED[report] ?? words(report);
 
 export async function render(params) {
   const lane = params.lane || LANES[0];
   const count = Number(params.days) || 31;
   const first = new Date(now() - (count - 1) * DAY).toISOString().slice(0, 10);
-  const [dashboard, { partitions }, health, plans] = await Promise.all([
+  const saved = (report) => ask("/history", { lane, report, from: first, to: today(), documents: true, limit: 500 });
+  const [dashboard, { partitions }, health, plans, ...requested] = await Promise.all([
     ask("/dashboard", { as_of: asOf() }), ask("/partitions", { from: first, to: today() }),
-    ask("/history", { lane, report: "retry_health", from: first, to: today(), documents: true, limit: 500 }),
-    ask("/history", { lane, report: "retry_plan", from: first, to: today(), documents: true, limit: 500 }),
+    saved("retry_health"), saved("retry_plan"), ...Object.keys(REQUESTED).map(saved),
   ]);
   const days = partitions.map((partition) => partition.day);
   const series = (reports, names) => names.map(([field_, name]) => {
@@ -34,18 +37,18 @@ export async function render(params) {
       { name: "quarantined", values: partitions.map((partition) => partition.quarantine) },
       { name: "records received", values: partitions.map((partition) => partition.received_count) },
     ]),
-    savedReports([...health.reports, ...plans.reports].sort((a, b) => b.report_day.localeCompare(a.report_day))), counts(dashboard)];
+    savedReports([health, plans, ...requested].flatMap((answer) => answer.reports).sort((a, b) => b.as_of.localeCompare(a.as_of))), counts(dashboard)];
 }
 
 function savedReports(reports) {
   return [el("h2", {}, "Saved reports"), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Saved reports" },
-    table({ key: "kept", isTitled: false, caption: "One for each day", note: reports.length > 6 && "scroll for the older ones", rows: reports, empty: "none in these days", columns: [
+    table({ key: "kept", isTitled: false, caption: "One of each for each day, and those that a person saved", note: reports.length > 6 && "scroll for the older ones", rows: reports, empty: "none in these days", columns: [
       { name: "day", title: "Day", value: (report) => report.report_day },
-      { name: "report", title: "Report", value: (report) => words(report.report) },
+      { name: "report", title: "Report", value: titleOf },
       { name: "level", title: "Level", value: (report) => report.alert_level, cell: (report) => tag(report.alert_level) },
       { name: "as_of", title: "As of", value: (report) => report.as_of, cell: (report) => time(report.as_of) },
-      { name: "open", title: "Document", cell: (report) => el("button", { type: "button", "data-key": `open-${report.report_id}`, "aria-label": `Open ${words(report.report)} of ${report.report_day}`,
-        onclick: () => showDocument(`${words(report.report)} of ${report.report_day}`, report.document, proofFoot(report.document, `/history/${report.report_id}/bundle`)) }, "Open") },
+      { name: "open", title: "Document", cell: (report) => el("button", { type: "button", "data-key": `open-${report.report_id}`, "aria-label": `Open ${titleOf(report)} of ${report.report_day}`,
+        onclick: () => showDocument(`${titleOf(report)} of ${report.report_day}`, report.document, proofFoot(report.document, `/history/${report.report_id}/bundle`)) }, "Open") },
     ] }))];
 }
 

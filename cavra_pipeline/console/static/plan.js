@@ -1,6 +1,6 @@
 // The retry plan of a lane: a policy with a preview, which can be saved.
 
-import { LABEL } from "./acknowledge.js";
+import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { summaryOf, planReport } from "./decisions.js";
 import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, words } from "./dom.js";
@@ -23,19 +23,22 @@ export async function render(params, context, root) {
     el("details", { "data-key": "policy", open: isUnusual(params) }, el("summary", {}, "The rest of the policy"), el("div", { class: "fields" },
       field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100. Each further failure multiplies the delay."),
       field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525,600."),
-      field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
-      field("Requested by", el("input", { name: "generated_by", ...LABEL, value: params.generated_by || "" }), LABEL.title)),
+      field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404, separated by spaces.")),
     checkbox("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
     el("p", { class: "acts" }, el("button", { "data-key": "look" }, "Preview")));
-  const draw = async (isSaved) => {
+  const savePlan = () => actForm("Save the plan", "Leaves an evidence record and lists the plan in the history, so that the worker can execute it. Nothing is sent.", [], context,
+    ({ by }) => fetchPlan(form, params, { isSaved: true, by }), (answer) => show(answer, true), "Save", "Saved");
+  const show = async ({ planAnswer, policy }, isSaved) => {
+    const save = mayPlan && !isPast() && !isSaved && ((buttonClass) => el("button", { type: "button", class: buttonClass, "data-key": "save-plan", onclick: savePlan }, "Save the plan"));
+    const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
+      : "Your token may preview a plan, not save one: that needs the scope plan.";
+    swap(result, await planReport(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params.provider));
+    announce(summaryOf(planAnswer));
+  };
+  const draw = async () => {
     swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
     try {
-      const { planAnswer, policy } = await fetchPlan(form, isSaved, params);
-      const save = mayPlan && !isPast() && !isSaved && ((buttonClass) => el("button", { type: "button", class: buttonClass, "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan"));
-      const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
-        : "Your token may preview a plan, not save one: that needs the scope plan.";
-      swap(result, await planReport(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params.provider));
-      announce(summaryOf(planAnswer));
+      await show(await fetchPlan(form, params), false);
     } catch (error) {
       swap(result, problem(error));
     }
@@ -45,9 +48,9 @@ export async function render(params, context, root) {
   };
   form.addEventListener("change", placeholders);
   placeholders();
-  form.addEventListener("submit", (event) => { event.preventDefault(); draw(false); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); draw(); });
   swap(root, tabs("plan", "plan", `?lane=${lane}`), form, result);
-  await draw(false);
+  await draw();
 }
 
 const isUnusual = (params) => ["backoff_multiplier", "max_retry_delay_minutes", "non_retryable_status_codes", "allow_immediate_retry"].some((name) => params[name]);
@@ -58,16 +61,16 @@ function checkbox(name, text, value) {
 }
 
 /** Fetches or saves a plan; returns it with the policy as the API's query parameters. */
-async function fetchPlan(form, isSaved, params) {
+async function fetchPlan(form, params, { isSaved = false, by } = {}) {
   const values = Object.fromEntries(new FormData(form));
   history.replaceState(history.state, "", hash("plan", { ...values, provider: params.provider, as_of: params.as_of }));
-  const { lane, generated_by: by, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = values;
+  const { lane, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = values;
   const policy = Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
   if (immediate) policy.allow_immediate_retry = true;
   const statuses = codes.match(/\d+/g);
   if (statuses) policy.non_retryable_status_codes = statuses.map(Number);
   const planAnswer = isSaved
-    ? await ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf(), generated_by: by || undefined, keep: true })
-    : await ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf(), generated_by: by });
+    ? await ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf(), generated_by: by, keep: true })
+    : await ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf() });
   return { planAnswer, policy };
 }
