@@ -42,7 +42,7 @@ def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: S
         page.get_by_label("Ticket").fill("OPS-77")
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Record").click()
-        page.locator("#said", has_text="Recorded: servicenow is mitigated.").wait_for()
+        page.locator("#said", has_text="Recorded: the recovery of ServiceNow is mitigated.").wait_for()
         assert page.evaluate("document.activeElement.id") == "recoveries"
         assert page.get_by_text("2 recoveries are past their limit of 4 h").is_visible()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (3, 6)

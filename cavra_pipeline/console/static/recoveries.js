@@ -15,7 +15,9 @@ const number = (name, max, value) => el("input", { name, type: "number", min: 1,
 
 export async function render(params, context, root) {
   const parameters = { as_of: asOf(), slo_minutes: params.slo_minutes };
-  const report = await ask("/recoveries", parameters);
+  const [report, { incidents }, { lanes }] = await Promise.all([ask("/recoveries", parameters), ask("/incidents", { as_of: asOf(), open: true }), ask("/lanes", { as_of: asOf() })]);
+  const failingOf = (provider) => incidents.filter((incident) => incident.provider === provider).reduce((sum, incident) => sum + incident.pairs.length, 0)
+    + lanes.reduce((sum, lane) => sum + (lane.failing_without_incident[provider] ?? 0), 0);
   const mayAct = !context.status || context.status.scopes.includes("acknowledge");
   const form = el("form", { "aria-label": "Recoveries", onsubmit: (event) => {
     event.preventDefault();
@@ -29,7 +31,7 @@ export async function render(params, context, root) {
     announce(text);
     root.querySelector("#recoveries").focus();
   };
-  const act = mayAct && !parameters.as_of && ((recovery) => closeButton(recovery, context, reload));
+  const act = mayAct && !parameters.as_of && ((recovery) => closeButton(recovery, failingOf(recovery.provider), context, reload));
   return [tabs("recoveries", "recoveries"), verdict(report), el("p", { id: "said" }),
     mayAct && !parameters.as_of && el("p", { class: "acts" }, playbookButton(context, reload)),
     !mayAct && el("p", { class: "soft" }, "Your token may not open or close a recovery: that needs the scope acknowledge."),
@@ -110,17 +112,19 @@ function countTables(report) {
     ] }));
 }
 
-function closeButton(recovery, context, reload) {
+/** `failing` is how many deliveries to the provider have not arrived yet. */
+function closeButton(recovery, failing, context, reload) {
   const isClosed = recovery.slo_status === "closed";
   const verb = isClosed ? "Reopen" : "Close";
   const open = () => {
     const ref = el("input", { name: "external_ref", maxlength: 256, autocomplete: "off" });
-    actForm(`${verb} a recovery`, `${providerName(recovery.provider)}, playbook ${recovery.playbook_id}, open since ${stamp(recovery.opened_at)}.`,
+    actForm(`${verb} a recovery`, [el("p", {}, `${providerName(recovery.provider)}, playbook ${recovery.playbook_id}, open since ${stamp(recovery.opened_at)}.`),
+      !isClosed && failing > 0 && el("p", {}, el("strong", {}, `${plural(failing, "delivery", "deliveries")} to ${providerName(recovery.provider)} ${failing === 1 ? "has" : "have"} not arrived yet.`), " Closing the recovery sends nothing.")].filter(Boolean),
       [field("State", choice("state", CLOSURE_STATES.map((name) => [name]), isClosed ? "reopened" : CLOSURE_STATES[0]), "Resolved and mitigated close it. Any other state leaves it open, or opens it again."),
         field("Ticket", ref, "Optional, such as OPS-123.")], context,
       async ({ external_ref: ticket, ...rest }) => {
         const { closure } = await ask("/recoveries/closures", {}, { playbook_id: recovery.playbook_id, provider: recovery.provider, ...rest, external_ref: ticket.trim() || undefined });
-        return closure ? `Recorded: ${providerName(recovery.provider)} is ${closure.closure_state}.` : "Nothing was recorded: the newest closure says the same.";
+        return closure ? `Recorded: the recovery of ${providerName(recovery.provider)} is ${words(closure.closure_state).toLowerCase()}.` : "Nothing was recorded: the newest closure says the same.";
       }, reload, isClosed ? "Record reopening" : "Record closure", "Recorded");
   };
   return el("button", { type: "button", "data-key": `close-${recovery.playbook_id}-${recovery.provider}`, "aria-label": `${verb} the recovery of ${providerName(recovery.provider)} in ${recovery.playbook_id}`, onclick: open }, verb);
