@@ -13,7 +13,7 @@ export async function render(params, context, root) {
   const at = { as_of: asOf() };
   const [{ incidents }, { lanes }, { alerts, silences }] = await Promise.all([ask("/incidents", at), ask("/lanes", at), ask("/alerts")]);
   const incident = incidents.find((candidate) => candidate.incident_id === params.id);
-  if (!incident) return emptyState("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
+  if (!incident) return missing(params.id);
   const gaps = gapsOf(incident.incident_id, lanes);
   const effect = gaps.length > 0 && effectOf(incident, gaps);
   const unapproved = approvalGapsOf(incident.incident_id, lanes);
@@ -60,6 +60,12 @@ export async function render(params, context, root) {
       { name: "lane", title: "Lane", value: (pair) => words(pair.lane) },
       { name: "state", title: "State", value: stateOf, cell: (pair) => (stateOf(pair) ? stateTag(stateOf(pair), pair.lane) : "–") },
     ] })];
+}
+
+/** Says that no incident of an id is known; at a past instant, when it began. */
+async function missing(id) {
+  const later = isPast() && (await ask("/incidents")).incidents.find((candidate) => candidate.incident_id === id);
+  return emptyState(later ? `This incident began later, at ${stamp(later.began_at)}.` : "No incident of that id is known at this instant.", later && `${titleOf(later)}. `, el("a", { href: hash("incidents") }, "See all incidents"), ".");
 }
 
 /** The lane with most of an incident's deliveries. */

@@ -40,7 +40,8 @@ function setInstant(text) {
 
 /** Draws the control; `go` is called after the instant has changed. Returns a function that updates the control. */
 export function momentControl(form, go) {
-  const input = el("input", { id: "as-of", name: "as_of", type: "datetime-local", step: 1, "aria-label": "As of (UTC)" });
+  const input = el("input", { id: "as-of", name: "as_of", type: "text", size: 19, maxlength: 25, placeholder: "YYYY-MM-DD HH:MM", autocomplete: "off", title: "UTC, such as 2026-11-28 08:00; a day alone means its end.", "aria-label": "As of (UTC)",
+    oninput: () => input.setCustomValidity("") });
   const choose = (text) => {
     setInstant(text);
     announce(text ? `As of ${stamp(`${text}Z`)}` : "As of now");
@@ -54,10 +55,13 @@ export function momentControl(form, go) {
     el("button", {}, "Show"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    choose(input.value ? parsedMoment(input.value) : null);
+    const at = input.value.trim() ? parsedMoment(input.value.trim()) : null;
+    if (at !== undefined) return choose(at);
+    input.setCustomValidity("Give a time as YYYY-MM-DD HH:MM, in UTC.");
+    return input.reportValidity();
   });
   return () => {
-    input.value = instant ?? "";
+    input.value = instant?.replace("T", " ") ?? "";
     live.setAttribute("aria-pressed", String(instant === null));
     const past = document.getElementById("past");
     past.hidden = instant === null;
