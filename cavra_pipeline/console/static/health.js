@@ -2,7 +2,7 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
-import { causeLines, firstOf, incidentsOf } from "./causes.js";
+import { WHERE_APPROVED, causeLines, firstOf, incidentsOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, emptyState, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
@@ -138,5 +138,5 @@ async function report(health, metadata, lane, context, reload, saveButton) {
 const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);
 
 const alertItems = (lane, alerts) => el("ul", { class: "alerts" }, alerts.map((alert) => el("li", {},
-  el("p", {}, tag(alert.severity), " ", alert.message), el("p", {}, el("strong", {}, "Next: "), alert.action, /acknowledgement_outstanding$/.test(alert.category) && [" ", el("a", { href: hash("closure"), "data-key": `to-${alert.category}` }, "Acknowledge them in the closure"), "."]),
+  el("p", {}, tag(alert.severity), " ", alert.message), el("p", {}, el("strong", {}, "Next: "), alert.action, /approval/.test(alert.category) && ` ${WHERE_APPROVED}`, /acknowledgement_outstanding$/.test(alert.category) && [" ", el("a", { href: hash("closure"), "data-key": `to-${alert.category}` }, "Acknowledge them in the closure"), "."]),
   el("p", {}, evidenceLink(lane, alert, `evidence-${lane}-${alert.category}`)))));
