@@ -183,7 +183,7 @@ def test_a_delivery_says_why_it_waits_what_releases_it_and_shows_its_record(serv
         page.get_by_role("link", name="plan-7").click()
         page.get_by_text("an acknowledgement (acknowledged, accepted, resolved)").wait_for()
         assert page.get_by_role("img", name="Attempts over time").locator("circle").count() == 1
-        assert page.get_by_text("It is not tried in the next 24 hours: no acknowledgement releases it.").is_visible()
+        assert page.get_by_text("It is not tried in the next 24 hours: it needs an acknowledgement.").is_visible()
         assert page.get_by_role("link", name="9 other deliveries").is_visible()
         page.get_by_role("row", name="Delivery Failed, 401").get_by_role("button", name="Open").click()
         page.get_by_role("dialog").get_by_text("metadata_kind").wait_for()

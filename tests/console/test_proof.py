@@ -92,7 +92,7 @@ def test_a_proof_is_downloaded_and_both_verifiers_find_it_proven(
         page = shown(seen.context.new_page(), f"{service.url}/{view}")
         foot = page.get_by_role("region", name="Proof")
         expect(foot).to_contain_text("Can be proven from 7 records of 2 days, checkpoint 1, signed by cavra-pipeline/")
-        expect(foot).to_contain_text("no witness on record")
+        expect(foot).to_contain_text("not confirmed by a witness")
         with page.expect_download() as saved:
             foot.get_by_role("button", name="Download proof").click()
         path = tmp_path / saved.value.suggested_filename

@@ -16,7 +16,7 @@ export const REASONS = {
   retry_delay_elapsed: "its delay has passed",
 };
 export const NEVER = {
-  acknowledgement: "no acknowledgement releases it", approval: "no approval releases it", no_connector: "this host has no such connector",
+  acknowledgement: "it needs an acknowledgement", approval: "it needs an approval", no_connector: "this host has no such connector",
   not_retryable: "the policy gives it no further retry", schedule_disabled: "the schedule of its worker is disabled", not_due: "it is not due in that time",
 };
 /** Headline of a due retry, by what releases it. */
@@ -74,6 +74,7 @@ function reasonText(explanation) {
   if (explanation.state === "settled") return `it arrived at ${stamp(explanation.settled_at)}.`;
   const obstacle = explanation.state === "retry" && explanation.released_by.map((need) => notTriedReason(explanation, need.needs)).find(Boolean);
   if (obstacle && explanation.acknowledgement_state && explanation.released_by.some((need) => need.needs === "acknowledgement")) return "this state releases no retry; its delay has passed.";
+  if (explanation.state === "retry" && explanation.released_by.some((need) => ["acknowledgement", "approval"].includes(need.needs))) return "its delay has passed, and no one has released it.";
   return obstacle ? `${obstacle}; its delay has passed.` : explanation.reason && `${REASONS[explanation.reason] ?? words(explanation.reason).toLowerCase()}.`;
 }
 

@@ -18,7 +18,7 @@ export async function render(params) {
   } }, el("div", { class: "fields" },
     field("Lane", choice("lane", [["", "All"], ...LANES.map((lane) => [lane])], params.lane)),
     field("Type", choice("record_type", [["", "All"], ...TYPES.map((type) => [type])], params.record_type)),
-    field("Subjects", input("subject", subjects.join(" ")), "Ids of plans, runs or health reports, a blank between them."), field("Provider", input("provider"))),
+    field("Subjects", input("subject", subjects.join(" ")), "Whole ids of plans, runs or health reports, separated by spaces."), field("Provider", input("provider"))),
   el("p", { class: "acts" }, el("button", { class: "main", "data-key": "find" }, "Find")));
   const { as_of: _, ...filters } = params;
   const parameters = { ...filters, until: asOf() };

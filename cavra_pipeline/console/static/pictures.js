@@ -17,10 +17,13 @@ export function timeAxis(from, to, x, height, maxCount) {
   const step = STEPS.find((size) => (to - from) / size <= maxCount) || 366 * DAY;
   const marks = [];
   const right = x(to);
+  // The first hour names its day.
+  let isFirst = true;
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const text = new Date(at).toISOString();
     marks.push(svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 4, y2: height - 18 }));
-    if (right - x(at) > 62) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : text.slice(11, 16)));
+    if (right - x(at) > 62) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : isFirst ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16)));
+    isFirst = false;
   }
   return marks;
 }

@@ -63,7 +63,7 @@ const checkpointWords = ({ size }) => `checkpoint ${size.toLocaleString("en")}`;
 
 const witnessWords = (witnesses) => (witnesses.length
   ? `witnessed by ${witnesses.map((witness) => `${words(witness.provider)} (checkpoint ${witness.size.toLocaleString("en")}, ${stamp(witness.posted_at)})`).join(", ")}`
-  : "with no witness on record");
+  : "not confirmed by a witness");
 
 /** The foot of the executive report: its checkpoint and its proof; null without a checkpoint. */
 export async function executiveFoot(report) {
