@@ -1,6 +1,6 @@
 // The overview: cards of causes, then all lanes in one table with state, failing deliveries and last days.
 
-import { ask } from "./api.js";
+import { ask, askIfThere } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { downStep, idleNotice, isDaemonDown } from "./alerts.js";
 import { WHERE_APPROVED, adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
@@ -24,8 +24,8 @@ const results = new WeakMap();
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
   const week = { from: daysAgo(6), to: today(), limit: 1 };
-  const [laneStatus, { incidents }, { partitions }, sources, quarantine, findings] = await Promise.all([
-    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week),
+  const [laneStatus, { incidents }, { partitions }, sources, quarantine, findings, alerting] = await Promise.all([
+    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week), askIfThere("/alerts"),
   ]);
   const { lanes } = laneStatus;
   if (!isPast()) setServerTime(laneStatus.as_of);
@@ -52,6 +52,7 @@ export async function render(params, context, root) {
         closureLine(laneStatus.closure))),
     !isPast() && refreshPart(reload)),
     !isPast() && idleNotice(context),
+    !isPast() && !isDaemonDown(context) && alerting && !alerting.connectors.length && el("p", { class: "soft" }, "No one is notified of alerts: name connectors in ", el("code", {}, "CAVRA_ALERT_CONNECTORS"), "."),
     causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
     points.length > 0 && el("p", { class: "notice" }, el("strong", {}, "Also: "), points.map((point, at) => [at > 0 && "; ", point]), "."),
     lanesTable(lanes, partitions, incidents), colourKey("Retries", RETRIES), colourKey("Days", DAYS)];
@@ -155,10 +156,11 @@ function leaksCard(context) {
 /** Links to what else needs a person, with the same counts as the command `status`. */
 function otherPoints(lanes, quarantinedCount, findingCount) {
   const link = (view, key, text, parameters) => el("a", { href: hash(view, parameters), "data-key": `also-${key}` }, text);
-  const alerts = lanes.reduce((sum, lane) => sum + lane.outstanding_acknowledgements.length, 0);
+  const alerts = lanes.flatMap((lane) => lane.outstanding_acknowledgements.map((alert) => ({ state: alert.acknowledgement_state })));
+  const decided = decidedWords(alerts);
   return [
     ...lanes.filter((lane) => lane.usual_interval_minutes).map((lane) => link("health", lane.lane, `the worker of ${words(lane.lane).toLowerCase()} ${intervals(lane)}`, { lane: lane.lane, run: 1 })),
-    ...(alerts ? [link("closure", "alerts", `${plural(alerts, "health alert")} to acknowledge`)] : []),
+    ...(alerts.length ? [link("closure", "alerts", `${plural(alerts.length, "health alert")} to acknowledge${decided && ` (${decided})`}`)] : []),
     ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + ` since ${daysAgo(6)}`)] : []),
   ];
 }
@@ -186,7 +188,7 @@ function lanesTable(lanes, partitions, incidents) {
 /** Why a lane is in its state: its incidents, else its alerts. */
 function causesOf(lane, incidents) {
   const laneIncidents = incidentsOf(lane.lane, incidents);
-  const alertText = lane.alerts.map((alert) => words(alert.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, ""))).join(", ");
+  const alertText = lane.alerts.map((alert) => words(alert.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, "").replace("missed_retry_worker", "worker_missed_its_runs"))).join(", ");
   return [laneIncidents.map((incident) => el("small", {}, el("a", { href: incidentAddress(incident, lane.lane), "data-key": `why-${lane.lane}-${incident.incident_id}` }, titleOf(incident)))),
     !laneIncidents.length && lane.alerts.length > 0 && el("small", {}, alertText)];
 }
