@@ -43,6 +43,7 @@ export async function render(params, context, root) {
   const needs = explanation.released_by.map((need) => need.needs);
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: explanation.lane, run: 1 }) }, words(explanation.lane)), ` › ${explanation.subject} › ${providerName(explanation.provider)}`),
+    el("p", { class: "lead" }, subjectLine(explanation)),
     el("section", { class: `verdict ${LEVELS[explanation.state]}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, headline(explanation)),
       reasonText(explanation) && el("p", {}, el("strong", {}, "Why: "), reasonText(explanation)),
@@ -57,6 +58,12 @@ export async function render(params, context, root) {
     facts([["Failures", explanation.retry_count], ["Failing since", explanation.failing_since ? stamp(explanation.failing_since) : "–"], [explanation.state === "retry" ? "Due since" : "Next retry", explanation.next_retry_at ? stamp(explanation.next_retry_at) : "–"],
       ...[["Acknowledgement", explanation.acknowledgement_state], ["Approval", explanation.approval_state]].filter(([name, state]) => state || GATES[explanation.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
     attemptTimeline(explanation), forecastText(explanation, pair, forecast, liveNote(explanation.lane, context)), historyTable(explanation)];
+}
+
+/** What was sent, when first, and to whom. */
+function subjectLine({ lane, provider, lines }) {
+  const first = lines.find((line) => line.what === "delivery");
+  return `${words(lane)}${first ? ` of ${stamp(first.at)}` : ""}, to ${providerName(provider)}`;
 }
 
 function headline(explanation) {
