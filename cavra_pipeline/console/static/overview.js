@@ -115,7 +115,6 @@ function stoppedWorkers(lanes, context) {
   return [causeCard({
     level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane).toLowerCase()} is down` : `${downLanes.length} workers are down`,
     href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context),
-    note: !isPast() && "Alerts name the runs missed since the Dagster daemon first ran here; earlier ones are in each lane's health.",
     buttons: [el("a", { class: "button main", href: health(downLanes[0]), "data-key": "see-health" }, downLanes.length === 1 ? "Open its Retry health" : "Open the first lane's health"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
