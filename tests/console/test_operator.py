@@ -248,6 +248,32 @@ def test_on_paper_there_are_no_controls(service: Served, browser: Browser) -> No
         assert page.locator(".verdict").is_visible()
 
 
+def test_scheduled_runs_say_since_when_they_are_recorded(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        since = datetime.fromisoformat(client.get("/api/v1/slots").json()["recorded_since"])
+        page = shown(seen.context.new_page(), f"{service.url}/#/slots")
+        page.get_by_text(f"Recorded since {since:%Y-%m-%d %H:%M} UTC; nothing is known").wait_for()
+        shown(page, f"{service.url}/?again#/slots?days=1")
+        page.get_by_role("heading", name="Scheduled runs").wait_for()
+        assert page.get_by_text("Recorded since").count() == 0
+    assert seen.complaints == []
+
+
+def test_an_incident_that_began_later_says_when(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        incident = client.get("/api/v1/incidents", params={"open": True}).json()["incidents"][0]
+        began_at = datetime.fromisoformat(incident["began_at"])
+        before = f"{began_at - timedelta(days=1):%Y-%m-%dT%H:%M:%S}"
+        page = shown(seen.context.new_page(), f"{service.url}/#/incident?id={incident['incident_id']}&as_of={before}")
+        page.get_by_text(f"This incident began later, at {began_at:%Y-%m-%d %H:%M} UTC.").wait_for()
+        assert page.get_by_label("As of (UTC)").input_value() == before.replace("T", " ")
+        page.get_by_label("As of (UTC)").fill("yesterday")
+        page.get_by_role("button", name="Show", exact=True).click()
+        assert page.get_by_label("As of (UTC)").evaluate("input => input.validity.customError")
+        page.get_by_text("This incident began later").wait_for()
+    assert seen.complaints == []
+
+
 def test_the_theme_that_was_chosen_stays(service: Served, browser: Browser) -> None:
     with watched(browser, scheme="light") as seen:
         page = shown(seen.context.new_page(), service.url)
