@@ -183,7 +183,7 @@ def test_new_evidence_is_taken_in_by_a_run_that_is_followed_to_its_end(tmp_path:
         assert client.get(f"/api/v1/refresh/{link.rpartition('/')[2]}").json()["status"] == "success"
         taken_in = client.get("/api/v1/evidence", params={"record_type": "delivery"}).json()["records"]
         assert [one["record"]["failed_providers"] for one in taken_in] == [["slack"]]
-        page.get_by_role("link", name="1 waiting", exact=True).wait_for()
+        page.get_by_role("link", name="1 waiting (then held for an acknowledgement)", exact=True).wait_for()
         page.close()
 
     assert seen.hosts() == {one.url.removeprefix("http://")}
