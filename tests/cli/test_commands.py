@@ -127,7 +127,7 @@ def test_a_process_of_its_own_prints_the_same_with_no_progress_bar_when_it_is_pi
     assert imported.err == f"note: made a new home: {tmp_path / 'home'} (CAVRA_HOME says where it is)\n"
     assert (piped.code, piped.err) == (0, "")
     assert (ingested.code, ingested.err) == (0, "")
-    assert "2001 received, 0 quarantined" in ingested.out
+    assert "2,001 received, 0 quarantined" in ingested.out
     assert "\x1b" not in piped.out + ingested.out
     assert "\r" not in piped.out + ingested.out
 
