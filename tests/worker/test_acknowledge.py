@@ -184,7 +184,7 @@ def test_what_no_delivery_names_is_refused_with_near_names_and_can_be_forced(
     with pytest.raises(UsageError, match=rf"^{names}: no delivery of it") as raised:
         say(home, **asked)
 
-    assert raised.value.remedy.startswith(suggests or "Force it")
+    assert raised.value.remedy.startswith(suggests or "Copy subject, provider and lane")
     assert "<" not in str(raised.value)
     assert "--force" in raised.value.remedy
     assert query(home, "SELECT count(*) FROM acknowledgements") == [(0,)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.connectors.faults import FILE_UNUSABLE, MISCONFIGURED, SECRET_UNUSABLE, WHOLE_FILE
+from cavra_pipeline.reports.cause_words import REASON_WORDS
 from cavra_pipeline.settings import Settings
 from tests.cli.command import Said, command
 from tests.connectors.receiver import Receiver, answer
@@ -129,7 +130,7 @@ def test_a_file_that_is_no_yaml_holds_all_and_is_named_once(
     said = run(home, "worker", LANE, *live)
     assert said.code == 0
     assert said.out.count("it is not valid YAML") == 1
-    assert said.out.count(FILE_UNUSABLE) == 2
+    assert said.out.count(REASON_WORDS[FILE_UNUSABLE]) == 2
 
 
 def test_a_first_delivery_goes_through_the_others_and_what_failed_is_retried(
@@ -144,7 +145,7 @@ def test_a_first_delivery_goes_through_the_others_and_what_failed_is_retried(
     said = run(home, *asked, "--live", SIGNING=SIGNING)
 
     assert said.code == 1
-    assert SECRET_UNUSABLE in said.err
+    assert REASON_WORDS[SECRET_UNUSABLE] in said.err
     assert len(receiver.requests("/hook")) == 1
     due = ("worker", "--lane=executive_report", "--live", "--json")
     document = run(home, *due, SIGNING=SIGNING, SLACK=f"{receiver.base_url}/slack").document

@@ -148,7 +148,7 @@ def test_a_faulty_connectors_file_leaks_nothing(
     said = work_live(monkeypatch, capsys, caplog)
 
     assert "exit 0" in said
-    assert "connector_secret_unusable" in said
+    assert "a secret of the connector is" in said
     assert leaks(home, said) == []
 
 
