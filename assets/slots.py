@@ -10,6 +10,7 @@ from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE_NAMES, Declared
 from cavra_pipeline.failed_partitions import PARTITIONS_CHECK, evaluation_of, failed_partitions
 from cavra_pipeline.jobs import SLOTS_CHECK, WHY, asset_key
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.cadence import MISSED_AFTER
 from cavra_pipeline.reports.store import DASHBOARD
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
@@ -23,7 +24,7 @@ DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26), w
 def fresh_for(lane: Lane) -> dg.FreshnessPolicy:
     """Returns the policy of what a lane's schedule makes: two intervals without it is a failure."""
     interval = timedelta(minutes=lane.expected_interval_minutes)
-    return dg.FreshnessPolicy.time_window(fail_window=2 * interval, warn_window=1.5 * interval)
+    return dg.FreshnessPolicy.time_window(fail_window=MISSED_AFTER * interval, warn_window=1.5 * interval)
 
 
 def build_slot_checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:

@@ -11,6 +11,7 @@ from cavra_pipeline.alerts.kinds import WORKER_DOWN
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.cadence import MISSED_AFTER
 from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
 from cavra_pipeline.sensors.shown import newest_shown
 
@@ -28,7 +29,8 @@ def stale_retry_plan_sensor(tick: SensorTick) -> TickResult:
 
     def judge(lane: Lane, shown: Mapping[str, Any], now: datetime) -> list[Signal]:
         signals = []
-        down_since = _too_old_since(shown, "latest_worker_age_minutes", 2 * lane.expected_interval_minutes, now)
+        allowed_minutes = MISSED_AFTER * lane.expected_interval_minutes
+        down_since = _too_old_since(shown, "latest_worker_age_minutes", allowed_minutes, now)
         if down_since:
             signals.append(
                 Signal(WORKER_DOWN, lane.name, "critical", down_since, None, evidence=_evidence(lane, shown))

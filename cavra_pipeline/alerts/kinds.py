@@ -8,7 +8,7 @@ from typing import Final
 from cavra_pipeline.alerts.signals import Severity
 from cavra_pipeline.connectors.faults import PROBLEM_REASONS
 from cavra_pipeline.errors import UsageError, use_one_of
-from cavra_pipeline.reports.cause_words import RECOVERY_STEP
+from cavra_pipeline.reports.cause_words import RECOVERY_STEP, WORKER_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ _TABLE: Final = (
         WORKER_DOWN,
         "critical",
         "a lane's retry worker has missed its runs",
-        "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
+        WORKER_STEP,
         inhibited_by=_DOWN,
         is_notified_by_subject=True,
     ),
@@ -159,7 +159,7 @@ _TABLE: Final = (
         "disabled_schedule",
         "warning",
         "worker runs say that their schedule is disabled",
-        "Switch the schedule on again, or write down why it is off.",
+        "Switch the schedule on again, or record why it is off.",
         is_notified_by_subject=True,
     ),
     AlertKind(

@@ -1,13 +1,13 @@
 """Open leaks: every secret that was found, once (``evidence.leaks``), until a person has handled its alert.
 
 A leak outlives its file, its finding, the warehouse and the window of any report: only ``handle_leaks`` ends it. Each
-function but ``open_leak_count`` runs inside the caller's transaction on the state database.
+function but ``open_leak_days`` runs inside the caller's transaction on the state database.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
@@ -44,16 +44,14 @@ def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
     return [OpenLeaks(*row) for row in c.execute(query)]
 
 
-def open_leak_count(settings: Settings, at: datetime) -> int:
-    """Returns how many secrets that were found by an instant no one had handled by then."""
-    return sum(open_leak_days(settings, at).values())
-
-
 def open_leak_days(settings: Settings, at: datetime) -> dict[date, int]:
-    """Returns how many secrets that were found by an instant no one had handled by then, by landing day."""
+    """Returns how many secrets in evidence up to the UTC day of an instant no one had handled by then, by landing day.
+
+    A secret that is found later counts on its own day, as its finding does.
+    """
     query = (
         sa.select(leaks.c.drop_day, sa.func.count())
-        .where(leaks.c.found_at <= at, leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at))
+        .where(leaks.c.drop_day <= at.astimezone(UTC).date(), leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at))
         .group_by(leaks.c.drop_day)
         .order_by(leaks.c.drop_day)
     )

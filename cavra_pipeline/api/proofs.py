@@ -57,7 +57,7 @@ def proof_basis(service: Served, lane: models.LaneName, query: Annotated[models.
     _, as_of = service.instants(query.as_of)
 
     def make(connection: sa.Connection) -> dict[str, Any]:
-        basis = basis_of(connection, as_of, lane=lane)
+        basis = basis_of(connection, service.settings, as_of, lane=lane)
         if basis is None:
             raise HttpProblem(404, _NOTHING)
         head = basis.checkpoint

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.alerts.leaks import open_leak_count
+from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.api import answers
 from cavra_pipeline.api.access import SCOPES
 from cavra_pipeline.api.common import Asker, Served, endpoint
@@ -43,7 +43,7 @@ def status(service: Served, caller: Asker) -> Answer:
         "evidence": {
             "kept_count": service.keeper.kept_count,
             "failed_count": service.keeper.failed_count,
-            "open_leak_count": open_leak_count(service.settings, service.clock()),
+            "open_leak_count": sum(open_leak_days(service.settings, service.clock()).values()),
         },
         "dagster": {
             "url": service.settings.dagster_url,

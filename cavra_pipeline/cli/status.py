@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from cavra_pipeline.alerts.leaks import open_leaks
+from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
@@ -47,14 +47,13 @@ def status(as_of: datetime | None) -> None:
         document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
-        last_day = (as_of or now).date()
-        leaks = {leak.drop_day.isoformat(): leak.count for leak in open_leaks(c) if leak.drop_day <= last_day}
+    leaks = open_leak_days(settings, as_of or now)
     document |= {
         "alerts": {
             "open_count": listed_alerts["alert_count"],
             "critical_count": sum(alert["severity"] == "critical" for alert in listed_alerts["alerts"]),
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
-            "leaked_secret_count": sum(leaks.values()),
+            "open_leak_count": sum(leaks.values()),
         },
         "daemon": daemon_of(settings, now),
         "live_lanes": sorted(settings.live_lanes),
@@ -89,7 +88,7 @@ def _next(document: Mapping[str, Any], *, is_of_now: bool) -> str:
         (is_of_now and is_daemon_off(document["daemon"]), "cavra-pipeline dev"),
         (bool(document["connectors"]["problem_count"]), "cavra-pipeline connectors test"),
         (bool(document["incidents"]), next_command("incidents --open")),
-        (bool(document["alerts"]["leaked_secret_count"]), "cavra-pipeline findings"),
+        (bool(document["alerts"]["open_leak_count"]), "cavra-pipeline findings"),
         (bool(wrong), next_command(f"retry-health --lane {wrong[0]}") if wrong else ""),
         (bool(document["recoveries"]["recovery_open_count"]), next_command("recoveries")),
         (bool(document["alerts"]["open_count"]), "cavra-pipeline alerts"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from cavra_pipeline.alerts.leaks import handle_leaks, open_leaks
+from cavra_pipeline.alerts.leaks import handle_leaks, open_leak_days, open_leaks
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
 from cavra_pipeline.demo.telling import MONTH_HOURS, Reports, what_was_wrong
 from cavra_pipeline.errors import PipelineError, UsageError
@@ -64,8 +64,7 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:
         summary = overview(session, as_of=now, now=now)
-    with state_of(settings).reading() as c:
-        wrong = what_is_wrong(summary, {leak.drop_day.isoformat(): leak.count for leak in open_leaks(c)})
+    wrong = what_is_wrong(summary, open_leak_days(settings, now))
     earlier = what_was_wrong(
         _health(settings, now), early, outage=month.story("worker_outage"), late=month.story("late_day")
     )

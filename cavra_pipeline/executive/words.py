@@ -87,11 +87,10 @@ def share_within(recoveries: Mapping[str, Any]) -> str:
 
 def share_of_due(recoveries: Mapping[str, Any]) -> str:
     """Says how many were closed within the limit, of those closed in the window and those open past the limit."""
-    share, closed = recoveries["closed_within_limit_percent"], recoveries["closed_in_window_count"]
-    due = closed + recoveries["slo_breached_count"]
+    closed = recoveries["closed_in_window_count"]
+    due, in_time = closed + recoveries["slo_breached_count"], closed - recoveries["closed_late_in_window_count"]
     if not due:
         return "none due"
-    in_time = -(-(share or 0) * closed // 100)
     return f"{in_time:,} of {due:,}" if due < _FEW else f"{in_time * 100 // due} %"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
@@ -34,7 +35,7 @@ _DAEMON_OFF: Final = Wrong("Dagster's daemon is not running: no retry on schedul
 
 
 def what_is_wrong(
-    overview: Mapping[str, Any], leaks: Mapping[str, int] | None = None, *, is_daemon_off: bool = False
+    overview: Mapping[str, Any], leaks: Mapping[date, int] | None = None, *, is_daemon_off: bool = False
 ) -> list[Wrong]:
     """Returns what is wrong, causes before what follows from them; none if nothing is wrong.
 
@@ -69,10 +70,12 @@ def some(names: list[str]) -> str:
     return listed([*names[:_MOST_NAMED], *([f"{more:,} more"] if more > 0 else [])])
 
 
-def _leaked(leaks: Mapping[str, int]) -> Iterator[Wrong]:
+def _leaked(leaks: Mapping[date, int]) -> Iterator[Wrong]:
     if leaks:
         secrets = count(sum(leaks.values()), "leaked secret")
-        yield Wrong(f"{secrets} to rotate, in evidence of {some([*leaks])}", ("findings", "alerts"), is_of_now=True)
+        yield Wrong(
+            f"{secrets} to rotate, in evidence of {some([*map(str, leaks)])}", ("findings", "alerts"), is_of_now=True
+        )
 
 
 def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:

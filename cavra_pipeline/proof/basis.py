@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -31,14 +31,17 @@ class Basis:
     record_count: int
     day_count: int
     checkpoint: Checkpoint
-    is_signed: bool = False
+    is_signed: bool
 
 
-def basis_of(connection: sa.Connection, as_of: datetime, *, lane: str | None = None) -> Basis | None:
+def basis_of(
+    connection: sa.Connection, settings: Settings, as_of: datetime, *, lane: str | None = None
+) -> Basis | None:
     """Returns what a report can be proven from; None if nothing was ever ingested.
 
     Args:
         connection: The state database, open for reading.
+        settings: The home.
         as_of: The instant of the report.
         lane: The lane of the report; None for one over all lanes.
 
@@ -52,7 +55,7 @@ def basis_of(connection: sa.Connection, as_of: datetime, *, lane: str | None = N
         sa.func.coalesce(sa.func.sum(_segments.record_count), 0), sa.func.count(sa.distinct(_segments.segment_day))
     ).where(_segments.segment_day <= as_of.astimezone(UTC).date())
     (records, days) = connection.execute(counted.where(_segments.lane == lane) if lane else counted).one()
-    return Basis(int(records), days, head)
+    return Basis(int(records), days, head, is_signed=settings.signing_key_file is not None)
 
 
 def basis_of_page(settings: Settings, as_of: datetime) -> Basis | None:
@@ -62,7 +65,6 @@ def basis_of_page(settings: Settings, as_of: datetime) -> Basis | None:
     """
     try:
         with state_of(settings).reading() as connection:
-            basis = basis_of(connection, as_of)
+            return basis_of(connection, settings, as_of)
     except PipelineError:
         return None
-    return basis and replace(basis, is_signed=settings.signing_key_file is not None)

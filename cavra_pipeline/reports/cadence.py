@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import moment_of, naive_utc, parse_as_of, whole_minutes
 
+#: A worker has missed a run once its last one is longer ago than so many of its intervals (contract section 7).
+MISSED_AFTER: Final = 2
 #: So many outages of about the same length are the worker's own interval, if a third of its runs or more follow one.
 _REGULAR: Final = 5
 

@@ -36,8 +36,8 @@ def cleared_pairs(
     return frozenset((str(row["subject"]), str(row["provider"])) for row in rows)
 
 
-def held_retries(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[_Pair]:
-    """Returns the pairs that a plan would retry now and that the lane's gate holds for a person.
+def held_pairs(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> dict[str, list[_Pair]]:
+    """Returns the pairs of a plan that the lane's gate holds for a person, by action: now, or once they are due.
 
     Args:
         session: An open warehouse.
@@ -45,8 +45,13 @@ def held_retries(session: Session, lane: Lane, plan: Mapping[str, Any], at: date
         plan: A retry plan of the lane.
         at: Its instant, in UTC without a zone.
     """
-    due = [decision for decision in plan["retry_decisions"] if decision["action"] == "retry"]
-    return uncleared_pairs(session, lane, due, at)
+    decisions = [decision for decision in plan["retry_decisions"] if decision["action"] != "suppress"]
+    uncleared = frozenset(uncleared_pairs(session, lane, decisions, at))
+    pairs: dict[str, list[_Pair]] = {"retry": [], "wait": []}
+    for decision in decisions:
+        if (pair := _pair(lane, decision)) in uncleared:
+            pairs[decision["action"]].append(pair)
+    return pairs
 
 
 def uncleared_pairs(session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], at: datetime) -> list[_Pair]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.cadence import outage_open_since, usual_interval_of
-from cavra_pipeline.reports.clearance import held_retries, uncleared_pairs
+from cavra_pipeline.reports.clearance import held_pairs
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health_alerts import RULES
 from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_pairs
@@ -43,7 +43,7 @@ def lane_at_a_glance(
 ) -> dict[str, Any]:
     """Returns a lane's level, counts and alerts at an instant, each alert with the deliveries that it is about."""
     plan = retry_plans(session, lane, retry_policy(lane), instants=[as_of], now=now)[0]
-    waiting = [decision for decision in plan["retry_decisions"] if decision["action"] == "wait"]
+    gated = held_pairs(session, lane, plan, naive_utc(as_of))
     pairs = {
         "acknowledgement_pending_count": health["acknowledgement_gaps"],
         "approval_pending_count": health["approval_gaps"],
@@ -62,8 +62,8 @@ def lane_at_a_glance(
         "acknowledgement_states": list(lane.acknowledgement_states),
         **{name: health[name] for name in _OF_HEALTH},
         **{name: plan[name] for name in _OF_PLAN},
-        "held_count": len(held_retries(session, lane, plan, naive_utc(as_of))),
-        "held_when_due_count": len(uncleared_pairs(session, lane, waiting, naive_utc(as_of))),
+        "held_count": len(gated["retry"]),
+        "held_when_due_count": len(gated["wait"]),
         "failing_without_incident": _without_incident(plan),
         "alerts": [
             {

@@ -21,6 +21,7 @@ from cavra_pipeline.documents import (
 )
 from cavra_pipeline.errors import Accepts, checked
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.cadence import MISSED_AFTER
 from cavra_pipeline.reports.health_alerts import alerts_for
 from cavra_pipeline.reports.health_facts import facts_of
 from cavra_pipeline.reports.incidents import open_incidents
@@ -178,7 +179,7 @@ def _report(
         "future_record_count": facts["future_record_count"],
         "latest_worker_run_id": facts["latest_worker_run_id"],
         "latest_worker_age_minutes": None if worker_age is None else whole_minutes(worker_age),
-        "missed_worker_count": int(is_in_use and (worker_age is None or worker_age > 2 * interval)),
+        "missed_worker_count": int(is_in_use and (worker_age is None or worker_age > MISSED_AFTER * interval)),
         "missed_run_count": sum(int(str(outage["missed_runs"])) for outage in outages),
         "latest_retry_plan_id": facts["latest_retry_plan_id"],
         "latest_retry_plan_age_minutes": None if plan_age is None else whole_minutes(plan_age),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.lanes import Gate, Lane
-from cavra_pipeline.reports.cause_words import REASON_WORDS
+from cavra_pipeline.reports.cause_words import REASON_WORDS, WORKER_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ RULES: Final = (
         "critical",
         "missed_worker_count",
         ("The last retry worker run: {latest_worker_age_text}; one is due every {expected_interval_text}.",),
-        "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
+        WORKER_STEP,
     ),
     AlertRule(
         _named("stale_{}_retry_plan"),

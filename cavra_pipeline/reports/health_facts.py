@@ -9,6 +9,7 @@ from typing import Any, Final
 from cavra_pipeline.documents import count_seen, instant, shifted, spread
 from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
 from cavra_pipeline.reports.approvals import approvals
+from cavra_pipeline.reports.cadence import MISSED_AFTER
 from cavra_pipeline.reports.executions import by_reason, unresolved_executions
 from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_counts
 from cavra_pipeline.reports.plan import decided_retries
@@ -98,7 +99,7 @@ def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> 
     """The outage that has not ended: none, or one; a lane whose worker never ran has one without a start."""
     if latest is None:
         return [{"started_at": None, "ended_at": None, "missed_runs": 1}]
-    return [_outage(latest, None, at - latest, interval)] if at - latest > 2 * interval else []
+    return [_outage(latest, None, at - latest, interval)] if at - latest > MISSED_AFTER * interval else []
 
 
 def _failing(

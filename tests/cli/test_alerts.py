@@ -121,9 +121,8 @@ def test_the_next_step_is_the_first_alert_that_nothing_explains_and_resolves_a_l
     first = next(alert for alert in answer("list")["alerts"] if alert["severity"] == "critical")
     assert f"alerts ack {first['alert_id'][:14]} --by LABEL" in run("list").output
 
-    for kind in ("missed_run", "failed_run"):
-        resolved = run("ack", ids[kind], "--by", "on-call")
-        assert "do " in resolved.output, "it is still to be done"
+    for kind, step in (("missed_run", "Fix its cause, then run"), ("failed_run", "Open the failed run")):
+        assert step in run("ack", ids[kind], "--by", "on-call").output
     leak = Signal("secret_finding", "2026-06-25", "critical", now, evidence={"newest_leak": 1})
     watch_pass(home, Observation(["secret_finding"], [leak]), clock=lambda: now)
     (leaked,) = (alert["alert_id"] for alert in answer("list")["alerts"] if alert["kind"] == "secret_finding")

@@ -38,7 +38,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def opened(browser: Browser, report: dict[str, Any], folder: Path, **context: Any) -> Page:
     path = folder / "report.html"
-    basis = Basis(4_000_000, 3660, Checkpoint(f"cavra-pipeline/{'f' * 16}", 1_000_000, b"\xfb" * 32))
+    basis = Basis(4_000_000, 3660, Checkpoint(f"cavra-pipeline/{'f' * 16}", 1_000_000, b"\xfb" * 32), is_signed=False)
     path.write_text(
         report_html(
             report, basis, "https://cavra.example.org/#/executive", leaks={date(2026, 6, day): 3 for day in range(1, 9)}

@@ -166,7 +166,7 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
 
 
 def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: dict[str, Any]) -> None:
-    basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))))
+    basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))), is_signed=False)
     foot = "".join(_Page(report_html(report, basis)).text)
     assert f"Based on {report['evidence_record_count']} evidence records of 31 days about notifications" in foot
     assert "For the platform team: verify that the evidence is unchanged: cavra-pipeline verify --home;" in foot

@@ -61,7 +61,7 @@ function missedNotifications({ broken_providers: providers }) {
   return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
 }
 
-/** Possible credentials in evidence whose alert is open. Only the page shows them; the report does not count them. */
+/** Leaked secrets in evidence that no one has handled yet. Only the page shows them; the report does not count them. */
 function leakNotice(status) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
   return count > 0 && el("p", {}, el("strong", {}, "Also now (platform team): "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("intake"), "data-key": "leaks" }, "Open quarantine and findings"));

@@ -20,7 +20,7 @@ export async function render(params, { status }) {
     { name: "file", title: "File", value: (finding) => finding.source_file },
     { name: "line", title: "Line", value: (finding) => finding.line_number, number: true },
   ])]);
-  return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ["Possible credentials to rotate", status?.evidence.open_leak_count ?? 0]]),
+  return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ["Leaked secrets to rotate", status?.evidence.open_leak_count ?? 0]]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
     el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped or its value replaced by a pseudonym, or the line was quarantined."), findings.node];
 }

@@ -140,7 +140,7 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
   })];
 }
 
-/** A card of the possible credentials in evidence that no one has handled yet, of any day. */
+/** A card of the leaked secrets in evidence that no one has handled yet, of any day. */
 function leaksCard(context) {
   const count = (!isPast() && context.status?.evidence.open_leak_count) || 0;
   if (!count) return [];
