@@ -17,6 +17,7 @@ from cavra_pipeline.sensors.shown import newest_shown
 
 _Judge = Callable[[Lane, Mapping[str, Any], datetime], list[Signal]]
 _STALE_PLAN: Final = "stale_retry_plan"
+_WORKER_AGE: Final = "latest_worker_age_minutes"
 _PLAN_AGE: Final = "latest_retry_plan_age_minutes"
 
 
@@ -28,20 +29,21 @@ def stale_retry_plan_sensor(tick: SensorTick) -> TickResult:
     """Observes workers that have missed their runs, and retry plans that are older than their lane allows."""
 
     def judge(lane: Lane, shown: Mapping[str, Any], now: datetime) -> list[Signal]:
-        signals = []
-        allowed_minutes = MISSED_AFTER * lane.expected_interval_minutes
-        down_since = _too_old_since(shown, "latest_worker_age_minutes", allowed_minutes, now)
-        if down_since:
-            signals.append(
-                Signal(WORKER_DOWN, lane.name, "critical", down_since, None, evidence=_evidence(lane, shown))
-            )
-        stale_since = _too_old_since(shown, _PLAN_AGE, lane.stale_metadata_minutes, now)
-        if stale_since:
+        as_of, signals = datetime.fromisoformat(str(shown["as_of"])).astimezone(UTC), []
+        interval = timedelta(minutes=lane.expected_interval_minutes)
+        allowed = timedelta(minutes=lane.stale_metadata_minutes)
+        run_at, plan_at = (_newest_at(as_of, shown.get(name)) for name in (_WORKER_AGE, _PLAN_AGE))
+        # A report of an earlier release does not show how old the worker's last run is.
+        is_down = _WORKER_AGE in shown and (run_at is None or now > run_at + MISSED_AFTER * interval)
+        if is_down:
+            # A worker is down from its first missed run on.
+            since = as_of if run_at is None else run_at + interval
+            signals.append(Signal(WORKER_DOWN, lane.name, "critical", since, None, evidence=_evidence(lane, shown)))
+        if plan_at is None or now > plan_at + allowed:
             # A worker that is down makes no plan: that alert explains this one.
-            cause = WORKER_DOWN if down_since else "no_plan" if shown[_PLAN_AGE] is None else "old_plan"
-            signals.append(
-                Signal(_STALE_PLAN, lane.name, "warning", stale_since, cause, evidence=_evidence(lane, shown))
-            )
+            cause = WORKER_DOWN if is_down else "no_plan" if plan_at is None else "old_plan"
+            since = as_of if plan_at is None else plan_at + allowed
+            signals.append(Signal(_STALE_PLAN, lane.name, "warning", since, cause, evidence=_evidence(lane, shown)))
         return signals
 
     kinds, quiet = (WORKER_DOWN, _STALE_PLAN), "No worker has missed its runs, and no newest retry plan is stale."
@@ -68,15 +70,9 @@ def acknowledgement_gap_sensor(tick: SensorTick) -> TickResult:
     return _of_lanes(tick, ("acknowledgement_gap",), overdue, quiet="No acknowledgement is overdue.")
 
 
-def _too_old_since(shown: Mapping[str, Any], age_field: str, allowed_minutes: int, now: datetime) -> datetime | None:
-    """Returns since when the newest is older than allowed, by its age at the report; None if it is not."""
-    if age_field not in shown:
-        return None  # a report of a release that did not show it
-    as_of, age = datetime.fromisoformat(str(shown["as_of"])).astimezone(UTC), shown[age_field]
-    if age is None:
-        return as_of
-    since = as_of + timedelta(minutes=allowed_minutes - int(age))
-    return since if now > since else None
+def _newest_at(as_of: datetime, age_minutes: Any) -> datetime | None:
+    """Returns when the newest of a report was made, by its age in whole minutes; None if there is none."""
+    return None if age_minutes is None else as_of - timedelta(minutes=int(age_minutes))
 
 
 def _evidence(lane: Lane, shown: Mapping[str, Any]) -> dict[str, str | int]:

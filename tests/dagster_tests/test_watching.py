@@ -610,6 +610,8 @@ def test_a_worker_that_missed_two_runs_raises_an_alert_that_explains_its_stale_p
     assert stale.tick(now + 49 * MINUTE).skip_message == NOTHING_OLD
     stale.tick(now + 52 * MINUTE)
     assert told.newest == [("worker_down", "recovery_escalation", None, 1)]
+    (down,) = told.looks[-1]
+    assert timedelta(0) <= down.since - (now + 20 * MINUTE) < MINUTE, "since the first missed run"
     stale.tick(now + 115 * MINUTE)
     assert told.newest == [
         ("worker_down", "recovery_escalation", None, 1),
