@@ -81,17 +81,24 @@ def share_within(recoveries: Mapping[str, Any]) -> str:
     share, closed = recoveries["closed_within_limit_percent"], recoveries["closed_in_window_count"]
     if share is None:
         return "none closed"
-    # Of so few the number follows from the percentage, which is rounded down.
-    return f"{-(-share * closed // 100):,} of {closed:,}" if closed < _FEW else f"{share} %"
+    return f"{_closed_in_time(recoveries):,} of {closed:,}" if closed < _FEW else f"{share} %"
 
 
 def share_of_due(recoveries: Mapping[str, Any]) -> str:
     """Says how many were closed within the limit, of those closed in the window and those open past the limit."""
-    closed = recoveries["closed_in_window_count"]
-    due, in_time = closed + recoveries["slo_breached_count"], closed - recoveries["closed_late_in_window_count"]
+    due, in_time = recoveries["closed_in_window_count"] + recoveries["slo_breached_count"], _closed_in_time(recoveries)
     if not due:
         return "none due"
     return f"{in_time:,} of {due:,}" if due < _FEW else f"{in_time * 100 // due} %"
+
+
+def _closed_in_time(recoveries: Mapping[str, Any]) -> int:
+    """Returns how many were closed within the limit.
+
+    Counts of the window before have the percentage alone, which is rounded down: exact up to a hundred closures.
+    """
+    closed, late = recoveries["closed_in_window_count"], recoveries.get("closed_late_in_window_count")
+    return int(-(-(recoveries["closed_within_limit_percent"] or 0) * closed // 100) if late is None else closed - late)
 
 
 def day_text(moment: date) -> str:

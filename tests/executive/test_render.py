@@ -315,5 +315,11 @@ def test_a_recovery_that_is_past_the_limit_counts_as_due(share: int | None, clos
     assert share_of_due(counts) == words
 
 
+def test_many_closures_are_counted_by_those_that_came_late_where_these_are_known() -> None:
+    counts = {"closed_within_limit_percent": 99, "closed_in_window_count": 300, "slo_breached_count": 100}
+    assert share_of_due(counts | {"closed_late_in_window_count": 1}) == "74 %"
+    assert share_of_due(counts | {"closed_late_in_window_count": 100}) == "50 %"
+
+
 def test_a_limit_is_said_in_one_unit_where_it_fits() -> None:
     assert [limit_words(minutes) for minutes in (240, 90, 2880, 1)] == ["4-hour", "90-minute", "2-day", "1-minute"]
