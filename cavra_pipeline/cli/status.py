@@ -48,12 +48,12 @@ def status(as_of: datetime | None) -> None:
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
     leaks = open_leak_days(settings, as_of or now)
+    document["evidence"]["open_leak_count"] = sum(leaks.values())
     document |= {
         "alerts": {
             "open_count": listed_alerts["alert_count"],
             "critical_count": sum(alert["severity"] == "critical" for alert in listed_alerts["alerts"]),
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
-            "open_leak_count": sum(leaks.values()),
         },
         "daemon": daemon_of(settings, now),
         "live_lanes": sorted(settings.live_lanes),
@@ -88,7 +88,7 @@ def _next(document: Mapping[str, Any], *, is_of_now: bool) -> str:
         (is_of_now and is_daemon_off(document["daemon"]), "cavra-pipeline dev"),
         (bool(document["connectors"]["problem_count"]), "cavra-pipeline connectors test"),
         (bool(document["incidents"]), next_command("incidents --open")),
-        (bool(document["alerts"]["open_leak_count"]), "cavra-pipeline findings"),
+        (bool(document["evidence"]["open_leak_count"]), "cavra-pipeline findings"),
         (bool(wrong), next_command(f"retry-health --lane {wrong[0]}") if wrong else ""),
         (bool(document["recoveries"]["recovery_open_count"]), next_command("recoveries")),
         (bool(document["alerts"]["open_count"]), "cavra-pipeline alerts"),
