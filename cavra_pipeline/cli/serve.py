@@ -146,6 +146,8 @@ def demo(stories: bool) -> None:
     if stories:
         _show_stories(out, month_of(settings).stories())
         return
+    # To the minute, as the heading says it: --as-of with the heading's time then gives the same words.
+    now = now.replace(second=0, microsecond=0)
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
     show_wrong(out, f"What is wrong as of {now:{_MINUTES}} UTC, and the command that shows it", outcome.wrong)
     show_wrong(out, "What was wrong earlier in the month", outcome.earlier)
