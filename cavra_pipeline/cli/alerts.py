@@ -272,5 +272,7 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
 
 
 def _detail(event: Mapping[str, Any]) -> str:
-    detail = _words(event["detail"]) if event["detail"] and event["detail"] != NO_CAUSE else ""
+    detail = event["detail"] if event["detail"] and event["detail"] != NO_CAUSE else ""
+    # A silence's reason is a person's own words, where every other detail is a name.
+    detail = detail if event["event"] == "silenced" else _words(detail)
     return ", ".join(filter(None, (event["actor"] and f"by {event['actor']}", detail)))

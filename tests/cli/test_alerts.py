@@ -70,12 +70,17 @@ def test_an_alert_is_acknowledged_by_the_beginning_of_its_id(home: Settings) -> 
 
 
 def test_a_silence_is_made_listed_and_ended(home: Settings) -> None:
-    made = answer("silence", "--kind", "failed_run", "--for", "4h", "--by", "on-call", "--comment", "planned work")
+    made = answer(
+        "silence", "--kind", "failed_run", "--for", "4h", "--by", "on-call", "--comment", "planned work of daily_close"
+    )
     start, end = (datetime.fromisoformat(made[name]) for name in ("starts_at", "ends_at"))
 
     assert end - start == timedelta(hours=4)
     assert [one["silence_id"] for one in answer("list")["silences"]] == [made["silence_id"]]
     assert made["silence_id"] in run("list").output
+    told = " ".join(run("history").output.split())
+    assert "failed run: daily_close by on-call, " in told
+    assert "UTC: planned work of daily_close" in told, "a person's own words stay"
     assert answer("unsilence", made["silence_id"])["silence_id"] == made["silence_id"]
     assert answer("list")["silences"] == []
 

@@ -94,8 +94,8 @@ async function gapsOf(name) {
 /** The name of a notification, as the glossary defines it. */
 export const noticeWords = (name) => ({ firing: "First", more: "Update" })[name] ?? words(name);
 
-/** The detail of an event in words; empty for an unknown cause. */
-export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase())));
+/** The detail of an event in words; empty for an unknown cause. A silence's reason is a person's own words. */
+export const eventDetail = ({ event, detail }) => (detail === "unknown_cause" ? "" : event === "silenced" ? detail : words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase())));
 
 /** A subject that may wrap after an underscore only. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
@@ -105,7 +105,7 @@ export function eventsTable(events) {
     { name: "at", title: "At", value: (event) => event.happened_at, cell: (event) => time(event.happened_at) },
     { name: "event", title: "Event", value: (event) => words(event.event) },
     { name: "who", title: "By", value: (event) => event.actor },
-    { name: "detail", title: "Detail", value: (event) => causeWords(event.detail) },
+    { name: "detail", title: "Detail", value: (event) => eventDetail(event) },
   ] });
 }
 

@@ -1,7 +1,7 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, causeWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
+import { alertActs, eventDetail, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
 import { el, hash, plural, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { isPast } from "./moment.js";
@@ -41,7 +41,7 @@ export async function render(params, context, root) {
       { name: "at", title: "At", value: (event) => event.happened_at, cell: (event) => time(event.happened_at) },
       { name: "alert", title: "Alert", value: (event) => event.subject, cell: (event) => alertLink(event, `event-${event.alert_id}-${event.happened_at}`) },
       { name: "event", title: "Event", value: (event) => words(event.event) },
-      { name: "detail", title: "Detail", value: (event) => causeWords(event.detail ?? (event.actor ? `by ${event.actor}` : alertsById[event.alert_id]?.cause)) },
+      { name: "detail", title: "Detail", value: (event) => eventDetail({ ...event, detail: event.detail ?? (event.actor ? `by ${event.actor}` : alertsById[event.alert_id]?.cause) }) },
     ] }),
   ];
 }
