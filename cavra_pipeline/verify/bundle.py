@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cavra_pipeline.documents import canonical_bytes, identified
 from cavra_pipeline.proof.checkpoint import Note, key_id
-from cavra_pipeline.verify import check, container, executive, signatures
+from cavra_pipeline.verify import check, container, signatures
+from cavra_pipeline.verify.derive import EXECUTIVE_ID
 from cavra_pipeline.verify.lane_rules import lane_rules_module
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-#: Files of this package that go into a bundle as they are.
-_VERIFIER: Final = (
-    "check.py", "container.py", "derive.py", "executive.py", "pairs.py", "providers.py", "recoveries.py",
-    "signatures.py",
-)  # fmt: skip
+#: Files of this package that go into every bundle as they are, and those that only an executive report needs.
+_VERIFIER: Final = ("check.py", "container.py", "derive.py", "pairs.py", "signatures.py")
+_EXECUTIVE: Final = ("executive.py", "providers.py", "recoveries.py")
 _MAIN: Final = b"""import sys
 
 from verifier.check import run
@@ -75,7 +74,7 @@ class Proven:
 
 def attested(report: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what of a report evidence decides: all that its id is made of, and the id."""
-    if executive.ID in report and "lane" not in report:
+    if EXECUTIVE_ID in report and "lane" not in report:
         # Its id is made of its lanes without what came later, and of incidents too.
         return {**identified(report), "lanes": [identified(lane) for lane in report["lanes"]]}
     return {name: _without(value) for name, value in identified(report).items()}
@@ -97,7 +96,7 @@ def make_bundle(proven: Proven, key: Ed25519PrivateKey | None = None) -> bytes:
         proven: What goes into it.
         key: The key that the checkpoint is signed with; None: the bundle is unsigned, and so must the checkpoint be.
     """
-    files = verifier_files() | {
+    files = verifier_files(proven.report) | {
         container.README: files_of(__package__).joinpath(container.README).read_bytes(),
         container.REPORT: canonical_bytes(proven.report),
         container.LOG: b"".join(entry + b"\n" for entry in proven.entries),
@@ -115,14 +114,15 @@ def make_bundle(proven: Proven, key: Ed25519PrivateKey | None = None) -> bytes:
     return container.pack(files | {container.SUMS: container.sums_of(files)})
 
 
-def verifier_files() -> dict[str, bytes]:
-    """Returns the files of the verifier, by their names in a bundle."""
+def verifier_files(report: Mapping[str, Any]) -> dict[str, bytes]:
+    """Returns the files of the verifier of a report, by their names in a bundle."""
     package = files_of(__package__)
+    code = _VERIFIER if "lane" in report else (*_VERIFIER, *_EXECUTIVE)
     return {
         container.MAIN: _MAIN,
         f"{container.CODE}__init__.py": b"",
         f"{container.CODE}lanes.py": lane_rules_module(),
-        **{f"{container.CODE}{name}": package.joinpath(name).read_bytes() for name in _VERIFIER},
+        **{f"{container.CODE}{name}": package.joinpath(name).read_bytes() for name in code},
     }
 
 
@@ -134,7 +134,8 @@ def proven_report(bundle: bytes) -> tuple[str, str]:
 
 def is_own_verifier(bundle: bytes) -> bool:
     """Returns whether the verifier in a bundle, which `check` found in order, is the one of this release."""
-    ours, files = verifier_files(), container.unpack(bundle)
+    files = container.unpack(bundle)
+    ours = verifier_files(json.loads(files[container.REPORT]))
     return ours == {name: files[name] for name in files if name == container.MAIN or name.startswith(container.CODE)}
 
 

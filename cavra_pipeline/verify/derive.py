@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 REPORT_IDS = ("retry_plan_id", "health_id")
+EXECUTIVE_ID = "executive_report_id"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEVER_RAN: dict[str, Any] = {"started_at": None, "ended_at": None, "missed_runs": 1}
 Document = dict[str, Any]

@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from .container import canonical
-from .derive import HOUR, MINUTE, Document, LanePairs, LaneRecord, lane_records, retry_health
+from .derive import EXECUTIVE_ID, HOUR, MINUTE, Document, LanePairs, LaneRecord, lane_records, retry_health
 from .providers import broken_providers, explained, usual_interval
 from .recoveries import RETRIES, OpeningCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
 
-ID = "executive_report_id"
 #: Members that are sentences or that the records do not decide: part of the report's id, and not recomputed.
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
@@ -50,7 +49,7 @@ def words() -> list[str]:
 
 def id_of(report: Document) -> str:
     """Returns the id of a report, which is a digest of all of it, words included."""
-    return f"executive-report-{sha256(canonical({**report, ID: ''})).hexdigest()[:24]}"
+    return f"executive-report-{sha256(canonical({**report, EXECUTIVE_ID: ''})).hexdigest()[:24]}"
 
 
 class HomeRecords:
@@ -268,7 +267,7 @@ def derive_executive(
     names = ("severity", "category", "freed_recovery_count")
     return numbers | {
         "key_risks": [dict(zip(names, risk, strict=True)) for risk in risks], "alert_level": level,
-        "state": STATES[level] if numbers["evidence_record_count"] else "no_evidence", ID: id_of(report),
+        "state": STATES[level] if numbers["evidence_record_count"] else "no_evidence", EXECUTIVE_ID: id_of(report),
     }  # fmt: skip
 
 

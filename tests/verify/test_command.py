@@ -60,10 +60,10 @@ def test_verify_checks_against_a_checkpoint_that_was_kept(bundle: Path, month_lo
 def test_verify_says_that_the_verifier_inside_is_another(month: Settings, month_log: Log, bundle: Path) -> None:
     from cavra_pipeline.verify import bundle as maker
 
-    files = maker.verifier_files()
+    files = maker.verifier_files({"lane": "release_closeout"})
     changed = {**files, "__main__.py": b"print('PROVEN')\n"}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(maker, "verifier_files", lambda: changed)
+        patched.setattr(maker, "verifier_files", lambda _: changed)
         bundle.write_bytes(bundle_of(month_log, ask_plan(month, "release_closeout", END)))
     done = CliRunner().invoke(cli, ["verify", str(bundle)])
 

@@ -17,6 +17,7 @@ from cavra_pipeline.cli import cli
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.publish import EmptyLog, publish
 from cavra_pipeline.retention.prune import prune
@@ -26,6 +27,7 @@ from cavra_pipeline.verify.bundle import DisclosedDay, Proven, attested, make_bu
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.container import EVIDENCE, unpack
 from cavra_pipeline.verify.executive import id_of, numbers_of, words
+from cavra_pipeline.verify.prove import prove_report
 from cavra_pipeline.verify.prove_executive import prove_executive_report
 from tests.cli.command import command
 from tests.executive.histories import ask_report, escalated
@@ -126,6 +128,19 @@ def remade(files: Mapping[str, bytes], report: Mapping[str, Any], bundle: bytes)
     }
     note = parse_note(files["checkpoint.txt"].decode(), "checkpoint")
     return Proven(report, days, files["log.jsonl"].split(b"\n")[:-1], note, said["pruned"], said["made_by"])
+
+
+def test_a_bundle_brings_the_verifier_of_its_report_and_no_more(home: Settings, bundle: bytes, tmp_path: Path) -> None:
+    of_plan = prove_report(home, "retry-plan", LANES[AUDIT], as_of=AS_OF, now=NOW)
+    more = {name.removeprefix("verifier/") for name in unpack(bundle).keys() - unpack(of_plan).keys()}
+    (tmp_path / "executive.zip").write_bytes(bundle)
+    (tmp_path / "plan.zip").write_bytes(of_plan)
+
+    assert {name for name in more if name.endswith(".py")} == {"executive.py", "providers.py", "recoveries.py"}
+    assert run(tmp_path, bundle, "plan.zip").stdout.endswith("\nPROVEN\n")
+    unable = run(tmp_path, of_plan, "executive.zip")
+    assert (unable.returncode, unable.stderr) == (1, "")
+    assert "no   file: only the verifier of an executive report checks one" in unable.stdout
 
 
 def test_every_number_of_the_report_is_worked_out_again(home: Settings, bundle: bytes, tmp_path: Path) -> None:
