@@ -63,9 +63,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
     make = health._reports
 
-    def noting(session: Any, lane: Any, *args: Any, **asked: Any) -> Any:
-        seen.append((lane.name, len(asked["asked"])))
-        return make(session, lane, *args, **asked)
+    def noting(session: Any, lane: Any, *args: Any, **values: Any) -> Any:
+        seen.append((lane.name, len(values["instants"])))
+        return make(session, lane, *args, **values)
 
     monkeypatch.setattr(health, "_reports", noting)
     return seen
