@@ -46,6 +46,8 @@ $(VENV)/.made: constraints.txt constraints-runtime.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "make: '$(PYTHON)' has no venv module." \
 			"Install it (on Debian and Ubuntu: apt-get install python3-venv) and try again." >&2; exit 1; }
+	@[ ! -L $(VENV) ] || { \
+		echo "make: $(VENV) is a symbolic link, and what it points to would be emptied. Remove it." >&2; exit 1; }
 	@"$(PYTHON)" -m venv --clear $(VENV) || { \
 		echo "make: could not create $(VENV) in this folder (see above)." >&2; exit 1; }
 	@touch $@
