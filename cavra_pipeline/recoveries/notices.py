@@ -32,13 +32,14 @@ class Notices:
         Returns:
             ``escalated_in`` (plan ids in order), ``notified_through`` (connectors that took one of these plans),
             ``acknowledged`` (whether the newest acknowledgement of one of these plans lets work go ahead), ``owner``
-            (who signed its newest closure, else that acknowledgement; null if neither is there).
+            (who signed its newest closure, else the first acknowledgement of those; null if neither is there).
         """
         named = [plan for when, plan in self.plans.get((recovery.playbook_id, recovery.provider), ()) if when <= at]
         notified = {name for plan in named for when, name in self.deliveries.get(plan, ()) if when <= at}
         clearing = [answer for plan in named for answer in self._clearing(plan, at)]
         newest = recovery.newest_closure(at)
-        answered_by = max(clearing, key=lambda answer: answer[0])[1] if clearing else None
+        # Whoever answers another connector later, for the plan's other recoveries, does not take this one over.
+        answered_by = min(clearing, key=lambda answer: answer[0])[1] if clearing else None
         return {
             "escalated_in": named,
             "notified_through": sorted(notified),
