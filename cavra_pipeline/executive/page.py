@@ -279,7 +279,9 @@ def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."
     if rejected := report["quarantined_record_count"]:
-        rests += f" {count(rejected, 'line')} of the last {count(report['window_days'], 'day')} could not be read."
+        rests += (
+            f" {count(rejected, 'line')} that arrived in these {count(report['window_days'], 'day')} could not be read."
+        )
     if basis:
         rests += f" The evidence log is {'signed' if basis.is_signed else 'not signed'}."
     return [

@@ -50,6 +50,8 @@ _OF_LANES: Final = {
         "Find out why {count} retries failed or were skipped, then retry or resolve them.",
     ),
 }
+#: From here on, so many more recoveries opened than closed ask for a decision, late or not.
+_MANY_MORE: Final = 3
 #: Who takes the step of a risk, by its category; the platform team where none is named.
 _ROLES: Final = {
     **dict.fromkeys(("decide", "resume", "acknowledge", "slo_at_risk", "growing_backlog"), "executive"),
@@ -138,8 +140,8 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield _risk(
             "critical",
             "quarantined_evidence",
-            f"{rejected} of evidence of the last {count(report['window_days'], 'day')} could not be read and "
-            "may be missing from this report.",
+            f"{rejected} of evidence that arrived in the last {count(report['window_days'], 'day')} could not be read "
+            "and may be missing from this report.",
             f"Find out why {rejected} could not be read, fix the source and import {what} again.",
         )
 
@@ -154,7 +156,8 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "Ask for a time by which each recovery close to its limit is done.",
         )
     growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
-    if growth > 0:
+    # Few more that are all within the limit are no reason for a decision.
+    if growth > 0 and (report["slo_breached_count"] or growth >= _MANY_MORE):
         yield _risk(
             "warning",
             "growing_backlog",

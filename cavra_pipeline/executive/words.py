@@ -156,9 +156,10 @@ def downtime_words(report: Mapping[str, Any]) -> list[str]:
 
 
 def _downtime(lane: Mapping[str, Any], as_of: str) -> int:
-    """The minutes of a worker's open outage, whole; without one, those of its outages in the window."""
+    """The whole minutes of a worker's open outage; without one, those of all outages that reach into the window."""
     since = outage_open_since(lane["outages"])
-    return down_minutes(since, as_of) if since else int(lane["outage_minutes"])
+    spans = [(outage["started_at"], outage["ended_at"]) for outage in lane["outages"]]
+    return down_minutes(since, as_of) if since else sum(down_minutes(start, end) for start, end in spans if end)
 
 
 def worker_words(lane: Mapping[str, Any], as_of: str) -> str:

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from .container import canonical
 from .derive import EXECUTIVE_ID, HOUR, MINUTE, Document, LanePairs, LaneRecord, lane_records, retry_health
-from .providers import broken_providers, explained, usual_interval
+from .providers import GRAVE, broken_providers, explained, usual_interval
 from .recoveries import RETRIES, OpeningCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
 
 #: Members that are sentences or that the records do not decide: part of the report's id, and not recomputed.
@@ -171,7 +171,8 @@ def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) 
             yield "critical" if any(row["slo_status"] == "breached" for row in rows) else "warning", need, 0
     if report["slo_at_risk_count"]:
         yield "warning", "slo_at_risk", 0
-    if sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"]) > 0:
+    growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
+    if growth > 0 and (report["slo_breached_count"] or growth >= GRAVE):
         yield "warning", "growing_backlog", 0
     slow = {row["lane"] for row in report["lanes"] if row["usual_interval_minutes"]}
     for name, lane_health in health.items():

@@ -177,7 +177,7 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     assert ("The evidence log is not signed." in foot, "could not be read" in foot) == (True, False)
     rejected = {**report, "quarantined_record_count": 2}
     foot = "".join(_Page(report_html(rejected, replace(basis, is_signed=True))).text)
-    assert "2 lines of the last 7 days could not be read. The evidence log is signed." in foot
+    assert "2 lines that arrived in these 7 days could not be read. The evidence log is signed." in foot
 
     unknown = "".join(_Page(report_html(report)).text)
     assert "cavra-pipeline verify --home" in unknown

@@ -21,7 +21,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words
+from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, worker_words
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.history import RecoveryParameters
@@ -417,6 +417,17 @@ def test_an_outage_counts_for_its_part_inside_the_window(tmp_path: Path) -> None
     lane = next(lane for lane in ask_report(home, window_days=1)["lanes"] if lane["lane"] == "recovery_escalation")
     assert [outage["minutes_in_window"] for outage in lane["outages"]] == [120, 570]
     assert (lane["outage_minutes"], lane["open_outage_count"], lane["state"]) == (690, 0, "running")
+    assert worker_words(lane, AS_OF.isoformat()) == "2 outages, 14 h", "the words have the whole of it"
+
+
+@pytest.mark.parametrize(
+    ("opened", "minutes", "is_asked"), [(2, 10, False), (3, 10, True), (1, 239, False), (1, 241, True)]
+)
+def test_more_people_are_asked_for_where_many_are_open_or_one_is_late(
+    tmp_path: Path, opened: int, minutes: int, is_asked: bool
+) -> None:
+    books = [playbook(at(minutes), "slack", playbook_id=f"p{n}") for n in range(opened)]
+    assert ("growing_backlog" in _categories(ask_report(ingested(tmp_path, books)))) == is_asked
 
 
 def test_quarantined_lines_make_the_report_say_what_it_lacks(tmp_path: Path) -> None:
