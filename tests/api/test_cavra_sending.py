@@ -346,9 +346,7 @@ def test_a_stored_plan_goes_once_to_each_connector_and_lists_its_routes(wired: W
         )
 
     assert message["subject"] == first["event_id"] == first["plan"]["plan_id"] == "plan-1"
-    assert message["summary"].splitlines()[1:] == ["Splunk: critical, open for 5 hours, 2 failures"] * 2 + [
-        "And 1 more."
-    ]
+    assert message["summary"].splitlines()[1:] == ["Splunk: critical, open for 5 h, 2 failures"] * 2 + ["And 1 more."]
     assert (first["success"], first["plan_metadata"]["session_id"]) == (True, "plan-1")
     assert first["metadata"]["connector_delivery_source"] == LANES["recovery_escalation"].delivery_source
     assert again["metadata"] == first["metadata"]
