@@ -78,6 +78,10 @@ def test_a_silence_is_made_listed_and_ended(home: Settings) -> None:
     assert end - start == timedelta(hours=4)
     assert [one["silence_id"] for one in answer("list")["silences"]] == [made["silence_id"]]
     assert made["silence_id"] in run("list").output
+    missed_run, failed_run = run("list").output.partition("Silences")[0].split("failed run: ")
+    assert f"silenced until {end:%m-%d %H:%M} UTC by on-call" in " ".join(failed_run.split())
+    assert "missed run: " in missed_run
+    assert "silenced" not in missed_run, "and it comes first"
     told = " ".join(run("history").output.split())
     assert "failed run: daily_close by on-call, " in told
     assert "UTC: planned work of daily_close" in told, "a person's own words stay"
