@@ -25,7 +25,7 @@ from cavra_pipeline.cli.tables import (
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
-from cavra_pipeline.executive.wrong import Wrong, what_is_wrong
+from cavra_pipeline.executive.wrong import Wrong, main_causes, what_is_wrong
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.state import state_of
@@ -121,10 +121,12 @@ def _show(console: Terminal, document: Mapping[str, Any], wrong: Sequence[Wrong]
     )
     if evidence["record_count"]:
         show_wrong(console, "What is wrong" if wrong else "Nothing is wrong.", wrong)
+    causes = main_causes(document)
     rows = [
         (
             name,
             level(lane["alert_level"]),
+            causes.get(name, "-"),
             lane["retryable_count"] - lane["held_count"],
             lane["held_count"],
             lane["waiting_count"],
@@ -134,7 +136,7 @@ def _show(console: Terminal, document: Mapping[str, Any], wrong: Sequence[Wrong]
         for name, lane in document["lanes"].items()
     ]
     if rows and evidence["record_count"]:
-        console.table("Lanes in use", ("lane", "state", *PLAN_STATES, "last run"), rows)
+        console.table("Lanes in use", ("lane", "state", "why", *PLAN_STATES, "last run"), rows)
         show_plan_states(console)
     console.next(document["next"])
 
@@ -153,7 +155,9 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
 
 
 def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
-    if is_daemon_off(daemon) and not alerts["open_count"]:
-        return "not evaluated: Dagster's daemon is not running"
+    idle = "not evaluated: Dagster's daemon is not running" if is_daemon_off(daemon) else ""
+    if idle and not alerts["open_count"]:
+        return idle
     undelivered = count(alerts["undelivered_notification_count"], "undelivered notification")
-    return f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; {undelivered}"
+    counts = f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical"
+    return f"{counts}; {idle.replace('not evaluated', 'not evaluated now') or undelivered}"

@@ -82,6 +82,10 @@ def duration_or_never(minutes: int | None) -> str:
     return "never" if minutes is None else short_duration(minutes)
 
 
+#: Four heartbeats that did not come. Only what is late for longer counts as a daemon that is down.
+_LATE_HEARTBEAT_MINUTES: Final = 2
+
+
 def daemon_words(daemon: Mapping[str, Any]) -> str:
     """Returns the state of the Dagster daemon in words."""
     if daemon["state"] == "unknown":
@@ -89,6 +93,8 @@ def daemon_words(daemon: Mapping[str, Any]) -> str:
     if daemon["age_minutes"] is None:
         return "not running; cavra-pipeline dev starts it"
     heartbeat, silent = f"heartbeat {ago(daemon['age_minutes'])}", some(daemon["silent"])
+    if daemon["state"] == "alive" and daemon["age_minutes"] >= _LATE_HEARTBEAT_MINUTES:
+        return f"last {heartbeat}, where one is due every 30 s: it may have stopped"
     if daemon["state"] == "alive":
         return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
     return f"not running, last {heartbeat}; cavra-pipeline dev starts it"

@@ -11,9 +11,18 @@ from typing import Any, Final
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import are, count, incident_sentence, listed, worker_interval
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cadence import down_minutes
 
 _MOST_NAMED: Final = 3
+#: What is wrong by an alert of a lane's health, by the records that it counts.
+_CAUSES: Final = {
+    "worker_run": "schedule off",
+    "retry_plan": "stale plan",
+    "alert_plan": "health alerts",
+    "execution": "failed retries",
+    "delivery": "failing",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,23 @@ def what_is_wrong(
         ),
         *_boundary(overview),
     ]
+
+
+def main_causes(overview: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what is wrong first in each lane, in a word or two: the provider of an open incident by its name."""
+    down = {name for name, _ in _down(overview)}
+    causes = {}
+    for name, lane in overview["lanes"].items():
+        providers = [incident["provider"] for incident in overview["incidents"] if name in incident["lanes"]]
+        if name in down:
+            causes[name] = "worker down"
+        elif lane["usual_interval_minutes"]:
+            causes[name] = "worker slow"
+        elif providers:
+            causes[name] = provider_title(providers[0]) if len(providers) == 1 else f"{len(providers)} incidents"
+        elif worst := lane["worst_alert"]:
+            causes[name] = "held" if worst["category"].endswith("_gap") else _CAUSES[worst["record_type"]]
+    return causes
 
 
 def some(names: list[str]) -> str:

@@ -15,6 +15,7 @@ from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli.common import clock
 from cavra_pipeline.cli.doctor import _PARTS, _run_check
+from cavra_pipeline.cli.tables import daemon_words
 from cavra_pipeline.daemon import daemon_state
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
@@ -133,8 +134,32 @@ def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_pat
     assert (lane["retryable_count"], lane["held_count"]) == (3, 2)
     assert (run["retryable_count"], run["acknowledgement_pending_count"]) == (3, 2)
     (row,) = [line.split() for line in table.splitlines() if line.startswith("recovery_escalation ")]
-    assert row[1:4] == ["critical", "1", "2"]
+    assert row[1:5] == ["critical", "worker", "down", "1"]
     assert "2 of 3 due retries are held for an acknowledgement" in table
+
+
+def test_each_lane_that_is_not_healthy_says_why(tmp_path: Path) -> None:
+    lines = [
+        *(record for lane in LANES for record in (worker_run(at(5), lane=lane), plan(at(5), lane=lane))),
+        *(delivery(at(40 + n), lane="executive_report", subject=f"s-{n}", failed=["teams"]) for n in range(4)),
+        delivery(at(40), subject="s-9", failed=["slack"]),
+        delivery(at(40), lane="executive_health_alert", subject="h-1", failed=["jira"]),
+        execution(at(30), lane="executive_health_alert", subject="h-1", provider="jira", status="failed"),
+    ]
+    home = home_with(tmp_path, lines)
+    take_in(home)
+    table = command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out.split("Lanes in use")[1]
+    rows = (line.split() for line in table.splitlines())
+    why = {row[0]: " ".join(row[2:-6]) for row in rows if row[:1] and row[0] in LANES}
+    assert why == {
+        "recovery_escalation": "held",
+        "executive_report": "Teams",
+        "recovery_health_alert": "-",
+        "executive_health_alert": "failed retries",
+        "acknowledgement_audit": "-",
+        "auditor_export": "-",
+        "release_closeout": "-",
+    }
 
 
 @pytest.mark.parametrize("has_failed", [False, True])
@@ -282,6 +307,25 @@ def test_a_heartbeat_after_the_clock_was_read_is_not_of_a_minute_below_zero(tmp_
         instance.add_daemon_heartbeat(DaemonHeartbeat(now.timestamp() + 10, "SENSOR", "one", []))
 
     assert daemon_state(made, now)["age_minutes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("age", "says"),
+    [
+        (1, "alive, heartbeat 1 min ago"),
+        (2, "last heartbeat 2 min ago, where one"),
+        (4, "it may have stopped"),
+        (6, "not running, last heartbeat"),
+    ],
+)
+def test_a_daemon_whose_heartbeat_is_late_is_not_called_alive(tmp_path: Path, age: int, says: str) -> None:
+    made = home_with(tmp_path, [delivery()])
+    with dagster_instance(made) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(clock().timestamp() - age * 60 - 5, "SENSOR", "one", []))
+
+    words = daemon_words(daemon_state(made, clock()))
+    assert says in words
+    assert ("alive" in words) == (age == 1)
 
 
 def test_doctor_refuses_a_landing_zone_that_is_no_folder(tmp_path: Path) -> None:
