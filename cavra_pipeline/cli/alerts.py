@@ -207,7 +207,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
 
 
 def _muted(alert: Mapping[str, Any], silences: Sequence[Mapping[str, Any]]) -> str:
-    """Why nobody is notified of an alert; empty if they are. A silence holds at once, not from the next evaluation."""
+    """Why no one is notified of an alert; empty if someone is. A silence holds at once."""
     for silence in silences:
         if silence["kind"] in (None, alert["kind"]) and silence["subject"] in (None, alert["subject"]):
             return f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}"
