@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
+from urllib.parse import urlsplit
 
 from cavra_pipeline.errors import PipelineError, UsageError
 
@@ -45,6 +46,18 @@ class Program:
     environ: Mapping[str, str]
     address: str
     probe: str
+
+
+def is_answering(address: str) -> bool:
+    """Returns whether something listens at an address of this machine; whoever names another knows it."""
+    parts = urlsplit(address)
+    if parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        return True
+    try:
+        socket.create_connection((parts.hostname, parts.port or 80), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def require_free(host: str, port: int, option: str) -> None:

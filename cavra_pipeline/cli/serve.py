@@ -14,7 +14,7 @@ import click
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
 from cavra_pipeline.cli.command import TABLE, OneOf, answers, command, form_of_answer
 from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, answer, check_order, clock, home
-from cavra_pipeline.cli.processes import Program, Programs, require_free
+from cavra_pipeline.cli.processes import Program, Programs, is_answering, require_free
 from cavra_pipeline.cli.tables import show_wrong
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
@@ -174,10 +174,16 @@ def open_command(what: str, is_printed: bool) -> None:
     addresses = {"console": settings.console_url, "dagster": settings.dagster_url}
     out = standard_output()
     is_browser_wanted = form_of_answer() == TABLE and out.is_interactive and not is_printed
+    is_served = is_answering(addresses[what])
+    if not is_served:
+        variable = {"console": "CAVRA_CONSOLE_URL", "dagster": "CAVRA_DAGSTER_URL"}[what]
+        standard_error().print(
+            f"note: nothing answers there. Start cavra-pipeline dev, or set {variable} to its address"
+        )
     document = {
         "page": what,
         "address": addresses[what],
-        "is_opened": is_browser_wanted and not click.launch(addresses[what]),
+        "is_opened": is_served and is_browser_wanted and not click.launch(addresses[what]),
     }
     answer(document, lambda console, _: console.print(addresses[what], soft_wrap=True))
 

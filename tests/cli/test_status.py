@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -407,7 +408,13 @@ def test_doctor_prints_a_remedy_that_runs_as_it_stands(tmp_path: Path) -> None:
 
 
 def test_open_prints_the_addresses_where_nobody_sits(settings: Settings) -> None:
-    assert command(settings.home, "open").out == "http://127.0.0.1:8765\n"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        served = command(settings.home, "open", environ={"CAVRA_CONSOLE_URL": address})
+    unserved = command(settings.home, "open", environ={"CAVRA_CONSOLE_URL": address})
+    assert (served.out, served.err) == (f"{address}\n", "")
+    assert unserved.out == served.out
+    assert "nothing answers there. Start cavra-pipeline dev, or set CAVRA_CONSOLE_URL" in " ".join(unserved.err.split())
     said = command(settings.home, "open", "dagster", "--json", environ={"CAVRA_DAGSTER_URL": "http://ui.test:3001"})
     assert said.document == {"page": "dagster", "address": "http://ui.test:3001", "is_opened": False}
 
