@@ -18,6 +18,9 @@ from cavra_pipeline.escaping import visible, visible_lines
 _M = TypeVar("_M", bound=BaseModel)
 #: So many names are listed even where one of them is near.
 _FEW: Final = 8
+#: How alike a near name is. Ids of one kind all begin alike, and their random digits agree in some places.
+_ALIKE_NAMES: Final = 0.6
+_ALIKE_IDS: Final = 0.85
 
 
 class PipelineError(Exception):
@@ -67,10 +70,17 @@ class OutOfMemory(PipelineError):
         )
 
 
-def did_you_mean(unknown_name: str, names: Iterable[str], most: int = 1) -> str:
-    """Returns the question whether a nearest name was meant; empty if none is near. The unknown name is not shown."""
+def did_you_mean(unknown_name: str, names: Iterable[str], *, are_ids: bool = False) -> str:
+    """Returns the question whether the nearest name was meant; empty if none is near. The unknown name is not shown.
+
+    Args:
+        unknown_name: What was given.
+        names: What there is.
+        are_ids: Whether they are ids: up to three, and only very near ones.
+    """
     spelt = {_spelling(name): name for name in names}
-    near = get_close_matches(_spelling(unknown_name[:80]), spelt, n=most)
+    most, alike = (3, _ALIKE_IDS) if are_ids else (1, _ALIKE_NAMES)
+    near = get_close_matches(_spelling(unknown_name[:80]), spelt, most, alike)
     return f"Did you mean {' or '.join(spelt[spelling] for spelling in near)}?" if near else ""
 
 

@@ -203,6 +203,6 @@ def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
         where, names, word = "provider", [recovery.provider for recovery in of_playbook], provider
     else:
         where, names, word = "playbook", [recovery.playbook_id for recovery in history.recoveries], playbook_id
-    near = did_you_mean(word, filter(is_safe_identifier, names), most=3)
+    near = did_you_mean(word, filter(is_safe_identifier, names), are_ids=True)
     remedy = f"{near} See the recoveries there are: cavra-pipeline recoveries".strip()
     raise UsageError("there is no such recovery", where=where, remedy=remedy)

@@ -184,7 +184,7 @@ def _require_delivery(session: Session, lane: Lane, subject: str, provider: str)
         what, where = "no delivery of it through this provider is known", "provider"
     else:
         alike = [str(row["subject"]) for row in session.rows(_PACKAGE, "subjects_alike", of_lane)]
-        near = did_you_mean(subject, filter(is_safe_identifier, alike), most=3)
+        near = did_you_mean(subject, filter(is_safe_identifier, alike), are_ids=True)
         what, where = f"no delivery of it in the lane {lane.name} is known", lane.subject_field
     remedy = (
         f"{near} Copy subject, provider and lane from retry-health. Where the evidence comes later, force it "

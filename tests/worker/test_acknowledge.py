@@ -170,6 +170,7 @@ def test_the_same_word_twice_is_two_records(tmp_path: Path) -> None:
     ("asked", "names", "suggests"),
     [
         ({"subject": "subject-2"}, "plan_id", "Did you mean subject-1? "),
+        ({"subject": "subject-74d8f7b2"}, "plan_id", None),
         ({"subject": "no such name"}, "plan_id", None),
         ({"provider": "slak"}, "provider", "Did you mean slack? Use one of slack, teams. "),
         ({"provider": "jira"}, "provider", "Use one of slack, teams. "),
