@@ -361,9 +361,9 @@ def quarantine() -> None:
 def findings() -> None:
     """List what was not public-safe: where, and by which rule.
 
-    The value itself is never shown.
+    Secrets come first. The value itself is never shown.
     """
-    columns = ("drop_day", "source_file", "line_number", "rule", "path", "action", "file_name")
+    columns = ("is_secret", "drop_day", "source_file", "line_number", "rule", "path", "action", "file_name")
     with reading_state() as c:
         is_leaked = bool(open_leaks(c))
     steps = ("Rotate each leaked secret, then resolve its alert:", "cavra-pipeline alerts") if is_leaked else ()
@@ -371,7 +371,11 @@ def findings() -> None:
 
 
 #: Headings of the tables, short so that the digest has room; CSV and JSON have the columns' own names.
-_SHOWN_AS: Final = {"drop_day": "day", "source_file": "file", "line_number": "line"}
+_SHOWN_AS: Final = {"is_secret": "secret", "drop_day": "day", "source_file": "file", "line_number": "line"}
+
+
+def _cell(column: str, value: object) -> object:
+    return {"sha256": str(value)[:_DIGEST_SHOWN], "is_secret": "yes" if value else "no"}.get(column, value)
 
 
 def _list(
@@ -386,7 +390,7 @@ def _list(
             return
         # Where the terminal is narrow, the last column goes first.
         names = sorted((name for name in columns if name != "file_name"), key=lambda name: name == "path")
-        shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in names] for row in rows]
+        shown = [[_cell(c, row[c]) for c in names] for row in rows]
         console.table(f"{title}: {len(rows)}", [_SHOWN_AS.get(c, c) for c in names], shown)
         if steps:
             console.next(*steps)

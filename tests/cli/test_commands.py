@@ -155,8 +155,8 @@ def test_the_boundary_s_lists_show_places_and_never_values(home: Path) -> None:
     held, found = command(home, "quarantine", "--json").document, command(home, "findings", "--json").document
 
     assert [(row["line_number"], row["reason"]) for row in held["quarantine"]] == [(9, "not_json")]
-    assert [(row["line_number"], row["rule"], row["action"]) for row in found["findings"]] == [
-        (8, "url-password", "dropped")
+    assert [(row["line_number"], row["rule"], row["action"], row["is_secret"]) for row in found["findings"]] == [
+        (8, "url-password", "dropped", True)
     ]
     for asked in (["quarantine"], ["findings"], ["findings", "--json"]):
         said = command(home, *asked)
