@@ -34,11 +34,12 @@ _WAITS: Final = 5.0
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
+_OK: Final = "ok"
 _WRONG: Final = "wrong"
 
 
-class _Missing(PipelineError):
-    """A part works, but lacks what the home is for: evidence, or a daemon that runs."""
+class _Warning(PipelineError):
+    """A part works, but a person should know: no evidence, no daemon that runs, evidence dated later than now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,10 @@ def doctor() -> None:
 
 
 def _run_check(part: str, examine: Callable[[], str]) -> _Check:
-    begun, state, remedy = perf_counter(), "right", None
+    begun, state, remedy = perf_counter(), _OK, None
     try:
         message = examine()
-    except _Missing as error:
+    except _Warning as error:
         state, message, remedy = "warning", error.what, error.remedy
     except PipelineError as error:
         state, message, remedy = _WRONG, f"{error.where}: {error.what}", error.remedy
@@ -141,7 +142,7 @@ def _warehouse(settings: Settings) -> str:
     with warehouse.reading() as session:
         (newest,) = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": clock().replace(tzinfo=None)})
     if not newest["record_count"]:
-        raise _Missing(
+        raise _Warning(
             "no evidence yet", where="warehouse", remedy="Run cavra-pipeline import PATH, or cavra-pipeline demo"
         )
     records = f"{newest['record_count']:,} records"
@@ -151,6 +152,14 @@ def _warehouse(settings: Settings) -> str:
 def _landing(settings: Settings) -> str:
     days = landing_days(settings)
     where = f" in {settings.landing_bucket}" if settings.landing_bucket else ""
+    today = clock().date()
+    later = [str(day) for day in days if day > today]
+    if later:
+        raise _Warning(
+            f"landing files{where} of {count(len(later), 'day')} later than today: {some(later)}",
+            where="landing zone",
+            remedy="Correct the clock of what wrote their records, which count from their date on",
+        )
     return f"{count(len(days), 'day')} with landing files{where}" + (f", {days[0]} to {days[-1]}" if days else "")
 
 
@@ -165,7 +174,7 @@ def _dagster(settings: Settings) -> str:
             remedy="Start the daemon: cavra-pipeline dev, or dagster-daemon run",
         )
     if daemon["state"] == "never_seen":
-        raise _Missing(
+        raise _Warning(
             "the daemon is not running: no retry on schedule, no alert",
             where=str(settings.dagster_home),
             remedy="Start it: cavra-pipeline dev, or dagster-daemon run",
@@ -229,7 +238,7 @@ _PARTS: Final[Mapping[str, Callable[[Settings], str]]] = {
 
 
 _SHOWN: Final = {
-    "right": shown("ok", "green"),
+    _OK: shown("ok", "green"),
     "warning": shown("warning", "yellow"),
     _WRONG: shown("wrong", "bold red"),
 }
@@ -246,5 +255,5 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         for check in document["checks"]
     ]
     console.facts("Parts of the home, and how long each took to answer", rows)
-    right = sum(check["state"] == "right" for check in document["checks"])
-    console.print(f"{right} of {count(len(rows), 'part')} ok; what is wrong in the lanes: cavra-pipeline status")
+    ok_count = sum(check["state"] == _OK for check in document["checks"])
+    console.print(f"{ok_count} of {count(len(rows), 'part')} ok; what is wrong in the lanes: cavra-pipeline status")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -79,9 +80,10 @@ def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
     ]
     with standard_error().bytes_progress("importing", _size_of([source for _, source in sources])) as tick:
         result = import_evidence(settings, sources, now=clock(), tick=tick)
+    result.note_later(clock())
     # A table of nothing above the failures would say nothing.
     shown = [] if result.failures and not result.received_count else _import_facts(settings, result)
-    answer(_import_document(result), _facts("Import" if shown else "", shown, _after(result)))
+    answer(_import_document(result), _facts("Import" if shown else "", shown, *_after(result)))
     exit_with(result.failures, result.notes)
 
 
@@ -102,13 +104,14 @@ def _import_sources(settings: Settings, names: Sequence[str]) -> None:
             result.failures.append(error)
             row |= _import_document(ImportResult(failures=[error])) | {"newest_record_at": None}
         rows.append(row)
+    result.note_later(clock())
     columns = ("source", "received_count", "imported_count", "known_count", "quarantined_count", "newest_record_at")
 
     def show(console: Terminal, _document: Any) -> None:
         heads = ("source", "read", "new", "known", "quarantined", "newest (UTC)")
         shown = [[*(row[name] for name in columns[:-1]), short_time(instant(row["newest_record_at"]))] for row in rows]
         console.table("Sources", heads, shown)
-        _facts("Import", _import_facts(settings, result), _after(result))(console, None)
+        _facts("Import", _import_facts(settings, result), *_after(result))(console, None)
 
     answer(_import_document(result) | {"sources": rows}, show, "sources")
     exit_with(result.failures, result.notes)
@@ -129,11 +132,9 @@ def _import_document(result: ImportResult) -> dict[str, Any]:
 
 
 def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, Any]]:
+    new, before = result.imported_count, result.known_count
     return [
-        (
-            "records",
-            f"{result.received_count:,} read, {result.imported_count:,} new, {result.known_count:,} imported before",
-        ),
+        ("records", f"{result.received_count:,} read, {new:,} new, {before:,} imported before"),
         ("held back", f"{result.quarantined_count} quarantined, {result.finding_count} findings"),
         ("fields left out", result.dropped_field_count),
         ("landing files", f"{len(result.written)} written"),
@@ -141,15 +142,17 @@ def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, A
     ]
 
 
-def _after(result: ImportResult) -> str:
-    return "cavra-pipeline ingest" if result.written else ""
+def _after(result: ImportResult | IngestResult) -> list[str]:
+    files, step = (result.written, "ingest") if isinstance(result, ImportResult) else (result.drops, "status")
+    more = ["cavra-pipeline quarantine"] if result.quarantined_count else []
+    return [f"cavra-pipeline {step}", *more] if files else []
 
 
-def _facts(title: str, pairs: Sequence[tuple[str, Any]], after: str = "") -> Callable[[Terminal, Any], None]:
+def _facts(title: str, pairs: Sequence[tuple[str, Any]], *after: str) -> Callable[[Terminal, Any], None]:
     def show(console: Terminal, _document: Any) -> None:
         console.facts(title, pairs)
         if after:
-            console.next(after)
+            console.next(*after)
 
     return show
 
@@ -158,10 +161,8 @@ def _size_of(sources: Sequence[Path | IO[bytes]]) -> int:
     size = 0
     for source in sources:
         if isinstance(source, Path) and source.exists():
-            try:
+            with suppress(OSError, PipelineError):
                 size += sum(file.stat().st_size for file in source_files(source))
-            except (OSError, PipelineError):
-                continue
     return size
 
 
@@ -193,14 +194,14 @@ def ingest(first: date | None, last: date | None) -> None:
         "failures": [str(failure) for failure in result.failures],
     }
     shown = [
-        ("landing files", f"{len(result.drops):,} read, {result.unchanged_count:,} unchanged"),
+        ("landing files", f"{len(result.drops):,} read, {result.unchanged_count:,} already ingested"),
         ("records", f"{result.received_count:,} received, {result.quarantined_count:,} quarantined"),
         ("findings", result.finding_count),
         ("other kinds", f"{result.unknown_kind_count:,} of the records, which no report reads; they are stored"),
         ("fields left out", result.dropped_field_count),
         ("warehouse", warehouse_of(settings).where),
     ]
-    answer(document, _facts("Ingest", shown, "cavra-pipeline status" if result.drops else ""))
+    answer(document, _facts("Ingest", shown, *_after(result)))
     if not (form_of_answer() != TABLE or result.drops or result.unchanged_count):
         err.print(f"The landing zone {settings.landing_place} holds no file yet: cavra-pipeline import PATH fills it.")
     closed, left_out = len(result.closed_drops), result.past_retention_count

@@ -67,6 +67,13 @@ class ImportResult(RecordCounts):
         self.failures += other.failures
         self.notes += other.notes
 
+    def note_later(self, now: datetime) -> None:
+        """Notes that the newest of the new records does not count yet, where it is dated later than now."""
+        newest = self.newest_record_at
+        if newest and newest > now:
+            dated = f"{newest:%Y-%m-%d %H:%M} UTC"
+            self.notes.append(f"the newest record is dated {dated}; no report counts it before then")
+
 
 class Importer:
     """Imports sources into the landing zone of a home, one after another.

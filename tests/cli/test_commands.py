@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,21 @@ def test_the_same_import_and_ingest_twice_say_that_nothing_is_new(tmp_path: Path
     assert len(first[0].document["drops_written"]) == first[1].document["drop_count"] == 2
     assert (again[0].document["drops_written"], again[0].document["known_count"]) == ([], 2)
     assert (again[1].document["drop_count"], again[1].document["unchanged_drop_count"]) == (0, 2)
+
+
+def test_import_leads_to_the_quarantine_and_notes_a_record_dated_later_than_now(tmp_path: Path) -> None:
+    now = delivery(datetime.now(UTC) - timedelta(minutes=5), session_id="now")
+    later = delivery(datetime.now(UTC) + timedelta(days=400), session_id="later")
+    plain = command(tmp_path / "one", "import", str(json_lines(tmp_path / "plain.jsonl", [now])))
+    said = command(tmp_path / "two", "import", str(json_lines(tmp_path / "later.jsonl", [now, later, "no json"])))
+
+    assert "the newest record is dated" not in plain.err
+    assert f"the newest record is dated {later['created_at'][:10]} " in said.err
+    for line, answer in (("ingest", said), ("status", command(tmp_path / "two", "ingest"))):
+        assert answer.out.endswith(f"next: cavra-pipeline {line}\n      cavra-pipeline quarantine\n")
+    assert plain.out.endswith("next: cavra-pipeline ingest\n")
+    for home, is_warned in (("one", False), ("two", True)):
+        assert ("warning  landing zone" in command(tmp_path / home, "doctor").out) is is_warned
 
 
 @pytest.mark.slow

@@ -242,7 +242,7 @@ def test_doctor_finds_nothing_wrong_in_a_home_that_works(settings: Settings) -> 
     found = states(settings.home)
 
     assert list(found) == ["settings", *_PARTS]
-    assert {part for part, state in found.items() if state != "right"} == {"dagster"}
+    assert {part for part, state in found.items() if state != "ok"} == {"dagster"}
     assert found["dagster"] == "warning"
 
 
@@ -261,7 +261,7 @@ def test_a_command_that_leads_on_repeats_the_instant_as_it_was_written(settings:
 
 
 def test_doctor_makes_nothing_where_there_is_no_home(tmp_path: Path) -> None:
-    assert states(tmp_path / "none") == {"settings": "right", "home": "wrong"}
+    assert states(tmp_path / "none") == {"settings": "ok", "home": "wrong"}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -333,7 +333,7 @@ def test_doctor_refuses_a_landing_zone_that_is_no_folder(tmp_path: Path) -> None
     made = home_with(tmp_path, [delivery()])
     take_in(made)
     made.landing.rename(made.home / "elsewhere")
-    assert states(made.home)["landing zone"] == "right"
+    assert states(made.home)["landing zone"] == "ok"
 
     made.landing.write_text("")
 
@@ -369,7 +369,7 @@ def test_doctor_names_settings_keys_and_rights_that_are_wrong(settings: Settings
     assert states(settings.home)["home"] == "wrong"
     assert stat.S_IMODE(settings.home.stat().st_mode) == 0o755
     settings.home.chmod(0o700)
-    assert states(settings.home)["home"] == "right"
+    assert states(settings.home)["home"] == "ok"
 
 
 def test_doctor_goes_on_where_a_part_can_not_be_read_or_breaks(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_doctor_prints_a_remedy_that_runs_as_it_stands(tmp_path: Path) -> None:
         assert wrong["remedy"].startswith("run: chmod ")
         subprocess.run(shlex.split(wrong["remedy"].removeprefix("run: ")), check=True)
         assert stat.S_IMODE(path.stat().st_mode) == mode
-        assert states(made.home)["connectors"] == "right"
+        assert states(made.home)["connectors"] == "ok"
 
 
 def test_open_prints_the_addresses_where_nobody_sits(settings: Settings) -> None:

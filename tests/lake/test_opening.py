@@ -36,7 +36,7 @@ def test_doctor_says_what_and_where_the_lake_is(lake_home: MakeHome) -> None:
     said = command(home.home, "doctor", "--json", environ=environ_of(home))
 
     checks = {one["part"]: one for one in said.document["checks"]}
-    assert checks["warehouse"]["state"] == checks["state database"]["state"] == "right"
+    assert checks["warehouse"]["state"] == checks["state database"]["state"] == "ok"
     assert checks["warehouse"]["found"] == f"2 records in the lake {warehouse_of(home).where}"
     assert PASSWORD not in said.out + said.err
 
