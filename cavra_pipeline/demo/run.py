@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from cavra_pipeline.alerts.leaks import handle_leaks, open_leak_days, open_leaks
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
 from cavra_pipeline.demo.telling import MONTH_HOURS, Reports, what_was_wrong
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
@@ -29,6 +29,7 @@ from cavra_pipeline.state import state_of
 
 _MARK: Final = "demo.json"
 _UNTIL: Final = "month_ends_at"
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
         say: Called with what is being done.
 
     Raises:
-        PipelineError: The home holds evidence that is not a demo's.
+        UsageError: The home holds evidence that is not a demo's.
     """
     month = RecordedMonth.ending(now)
     if claim_home(settings, month):
@@ -64,10 +65,14 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:
         summary = overview(session, as_of=now, now=now)
+        stored: list[dict[str, Any]] = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": _LAST})
     wrong = what_is_wrong(summary, open_leak_days(settings, now))
     earlier = what_was_wrong(
         _health(settings, now), early, outage=month.story("worker_outage"), late=month.story("late_day")
     )
+    record_count = stored[0]["record_count"]
+    made_here = record_count - summary["evidence"]["record_count"]
+    say(f"{record_count:,} records are stored, {made_here} of them made here: the executive report and its run")
     say(f"{len(month.stories())} things happened in this month: cavra-pipeline demo --stories")
     return DemoOutcome(succeeded, wrong, earlier)
 
@@ -106,7 +111,7 @@ def claim_home(settings: Settings, month: RecordedMonth) -> bool:
     if is_again:
         _clear(settings, month.until)
     elif list_drops(settings.landing, pseudonyms_of(settings)):
-        raise PipelineError(
+        raise UsageError(
             "the home holds evidence of its own, which a demo must not mix with",
             where=str(settings.home),
             remedy="Set CAVRA_HOME to an empty folder for the demo",
@@ -134,7 +139,7 @@ def _import(settings: Settings, month: RecordedMonth, name: str, now: datetime) 
     """
     with TemporaryDirectory(prefix="cavra-demo-") as folder:
         imported = import_evidence(settings, [(name, month.write(Path(folder), name))], now=now)
-    return f"{imported.received_count:,} records, {imported.quarantined_count} of them quarantined"
+    return f"{imported.received_count:,} lines, {imported.quarantined_count} of them quarantined"
 
 
 def _materialize(settings: Settings, days: list[date]) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RECORDED_UNTIL, RecordedMonth
 from cavra_pipeline.demo.run import claim_home
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
@@ -231,7 +231,7 @@ def test_there_are_27_stories_in_order_of_time_each_of_lanes_that_exist() -> Non
 def test_a_later_demo_replaces_an_earlier_one_but_no_evidence_of_the_home_s_own(tmp_path: Path) -> None:
     home = home_with(tmp_path, [delivery(session_id="first", evidence_token="ghp_" + "a1B2" * 9)])
     take_in(home)
-    with pytest.raises(PipelineError, match="holds evidence of its own"):
+    with pytest.raises(UsageError, match="holds evidence of its own"):
         claim_home(home, MONTH)
     assert query(home, "SELECT session_id FROM evidence") == [("first",)]
     assert query_state(home, "SELECT count(*) FROM leaks WHERE handled_at IS NULL") == [(1,)]
