@@ -132,7 +132,7 @@ def _write_bundle(bundle: bytes, output: Path | None) -> None:
     put_in_place(path, lambda file: file.write(bundle))
     document = {"report_id": report_id, "report_sha256": digest, "bundle": str(path), "byte_count": len(bundle)}
     text = f"{report_id}: proven by {path} ({len(bundle):,} bytes)"
-    answer(document, _shown(text, f"python3 {shlex.quote(str(path))}"))
+    answer(document, _shown(text, f"cavra-pipeline verify {shlex.quote(str(path))}"))
 
 
 def _write_pair(proof: bytes, path: Path) -> None:
@@ -191,9 +191,9 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
 
     def show(console: Terminal, _document: object) -> None:
         for part, result in passed_checks:
-            console.print("ok", f"{part}: {result}", soft_wrap=True)
+            console.print("ok  ", f"{part}: {result}", soft_wrap=True)
         if fault:
-            console.print("no", fault, style="red", soft_wrap=True)
+            console.print("no  ", fault, style="red", soft_wrap=True)
         elif document["is_own_verifier"] is False:
             console.print("The verifier in the bundle is that of another release, or was changed.", soft_wrap=True)
         console.print("NOT PROVEN" if fault else "PROVEN")

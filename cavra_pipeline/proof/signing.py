@@ -23,5 +23,5 @@ def not_installed(package: str = "cryptography") -> PipelineError:
     return PipelineError(
         "signatures and time stamps need a package that is not installed",
         where=package,
-        remedy="Install cavra-pipeline with its extra: pip install 'cavra-pipeline[proof]'",
+        remedy="Install the extra: cavra-pipeline[proof]",
     )
