@@ -173,7 +173,7 @@ def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
             ("state", level(plan["alert_level"])),
             ("as of", f"{short_time(plan['as_of'])} UTC"),
             ("recoveries", counts if is_known else "none is known: no recovery playbook has arrived"),
-            ("retries", f"{plan['failed_execution_count']:,} unresolved after a failure or a skip"),
+            ("audit retries", f"{plan['failed_execution_count']:,} unresolved after a failure or a skip"),
             ("notify via", ", ".join(plan["selected_providers"]) or "no one: name providers with --provider"),
             ("plan", plan["plan_id"]),
         ],

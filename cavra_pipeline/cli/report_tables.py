@@ -275,7 +275,7 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     console.print("acks, approvals: missing for a retry; alert acks: health alerts to acknowledge", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
-        console.table("Deliveries of all evidence so far", ("provider", "delivered", "failed"), providers)
+        console.table("Attempts of all evidence so far", ("provider", "delivered", "failed"), providers)
     if skipped := [(said(reason), number) for reason, number in document["skipped_reasons"].items()]:
         console.table("Skipped retries", ("reason", "retries"), skipped)
     console.part()
