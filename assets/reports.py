@@ -75,7 +75,7 @@ def build_report_assets(partitions: dg.PartitionsDefinition[str], settings: Sett
         yield build(
             RETRY_PLAN,
             lane,
-            description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
+            description="Whether each failing delivery of a lane is due, waits or is exhausted at the end of the day.",
             deps=["deliveries", "executions"],
             check="Passes when nothing waits to be retried and nothing is exhausted.",
             config=PlanConfig,

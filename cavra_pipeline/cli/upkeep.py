@@ -134,5 +134,5 @@ def _removed(day: date, removed: dict[str, int], *, dry_run: bool) -> str:
     return (
         f"created before {day}, {would}: {removed['record_count']} records, "
         f"{removed['quarantined_count']} quarantined lines, {removed['finding_count']} findings; "
-        f"{removed['closed_drop_count']} drops {'would be' if dry_run else 'are'} closed"
+        f"{removed['closed_drop_count']} landing files {'would be' if dry_run else 'are'} read no more"
     )
