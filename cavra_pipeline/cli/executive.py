@@ -30,6 +30,7 @@ from cavra_pipeline.executive.render import (
     write_report,
 )
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
+from cavra_pipeline.executive.words import listed
 from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
@@ -200,6 +201,11 @@ def _show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:
     if sent is None:
         return
     if sent["dry_run"]:
+        console.part()
         console.print(f"Dry run: would notify {', '.join(sent['providers']) or 'no one'}: {sent['title']}")
+        if missing := sent["without_connector"]:
+            are_not = "is not" if len(missing) == 1 else "are not"
+            console.print(f"{listed(missing)} {are_not} set up on this host: a live run would be refused")
+            console.next("cavra-pipeline connectors")
     for outcome in sent["outcomes"]:
         console.print(f"{outcome['provider']}: {outcome['grade'] or 'not sent'} ({said(outcome['reason'])})")

@@ -12,6 +12,7 @@ from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.publish import escalation
 from cavra_pipeline.settings import Settings
+from tests.cli.command import command
 from tests.executive.histories import ask_escalation, escalated
 from tests.recoveries.stores import INSTANTS, closure, expected, home_of_store, needs_stores, playbook
 from tests.support import (
@@ -175,6 +176,18 @@ def test_the_record_of_a_plan_holds_its_routes_and_passes_the_boundary_whole(tmp
     again = ingested(tmp_path / "2", [playbook(at(60), "teams"), {**made, "created_at": at(30).isoformat()}])
     named = {one["provider"]: one["notified_through"] for one in ask_escalation(again)["escalation_routes"]}
     assert named == {"teams": []}
+
+
+@pytest.mark.parametrize("name", ["escalate", "executive-report"])
+def test_a_dry_run_says_which_connector_a_live_run_would_lack(name: str, tmp_path: Path) -> None:
+    home = ingested(tmp_path, [playbook(at(60), "teams")])
+
+    dry = command(home.home, name, "--provider", "slack", "--as-of", AS_OF.isoformat())
+    silent = command(home.home, name, "--as-of", AS_OF.isoformat())
+
+    assert dry.code == 0
+    assert "slack is not set up on this host: a live run would be refused" in dry.out + dry.err
+    assert "Dry run" not in silent.out + silent.err
 
 
 @pytest.mark.parametrize("value", [0, -1, 525_601, 1.5, True, "240"])

@@ -363,6 +363,7 @@ def test_an_executive_report_that_does_not_arrive_is_retried_under_the_same_id(
 
         dry = cavra("executive-report", "--provider=webhook")
         assert "Dry run: would notify webhook" in dry.err
+        assert "set up on this host" not in dry.err
         assert not receiver.requests("/hook")
         assert cavra("retry-plan", EXECUTIVE, "--json").json["decision_count"] == 0
         assert cavra("executive-report", "--provider=webhook", "--live").code == 2
