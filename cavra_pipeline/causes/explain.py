@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cavra_pipeline.causes.story import DELIVERED, PairStory, pair_story
 from cavra_pipeline.documents import PRODUCT, instant, naive_utc
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.approvals import Approvals, approvals
@@ -65,11 +65,7 @@ def explain(
     stories = [pair_story(session, pair_lane, subject, name, at) for pair_lane in lanes]
     explanations = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
     if not explanations:
-        raise UnknownPair(
-            "there is no delivery, retry or acknowledgement of this subject for this provider at that instant",
-            where="subject",
-            remedy="Copy both from a retry plan, or name a later instant",
-        )
+        raise _unknown(session, subject, name, at)
     return {
         "schema_version": "cavra-pipeline.explanation.v1",
         "product": PRODUCT,
@@ -79,6 +75,20 @@ def explain(
         "provider": name,
         "explanations": explanations,
     }
+
+
+def _unknown(session: Session, subject: str, provider: str, at: datetime) -> UnknownPair:
+    rows = session.rows(_PACKAGE, "providers_of_subject", {"subject": subject, "as_of": at})
+    providers = [str(row["provider"]) for row in rows]
+    if providers and provider not in providers:
+        return UnknownPair(
+            "this subject has no delivery to this provider", where="provider", remedy=use_one_of(provider, providers)
+        )
+    return UnknownPair(
+        "there is no delivery, retry or acknowledgement of this subject for this provider at that instant",
+        where="subject",
+        remedy="Copy both from a retry plan, or name a later instant",
+    )
 
 
 def _lanes_of(session: Session, subject: str, at: datetime) -> list[Lane]:

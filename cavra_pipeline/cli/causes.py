@@ -17,17 +17,17 @@ from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import near_time, said, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.errors import UsageError, checked, did_you_mean
-from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.errors import UsageError, checked
+from cavra_pipeline.executive.words import fix_unless_done, fix_words, listed
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
-from cavra_pipeline.reports.incidents import PROBED_CAUSES, cause_of, incident_reports
+from cavra_pipeline.reports.incidents import PROBED_CAUSES, cause_of, incident_reports, require_known_provider
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
-from cavra_pipeline.terminal import Terminal, lines, shown, standard_error
+from cavra_pipeline.terminal import Terminal, lines, shown
 
 #: What a delivery that is never tried lacks.
 _NEVER: Final = {
@@ -40,6 +40,8 @@ _NEVER: Final = {
 }
 #: What a delivery may wait for that only a person gives.
 _BY_A_PERSON: Final = ("acknowledgement", "approval")
+#: States in which a person has said that a delivery is not to be retried now.
+_DECLINED: Final = ("deferred", "escalated", "dismissed", "denied")
 
 
 @command("incidents", "cavra-pipeline incidents --open", "cavra-pipeline incidents --provider servicenow --json")
@@ -54,11 +56,7 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
         is_empty = not has_evidence(session, as_of or now)
         if provider and not report["incidents"]:
-            (every,) = incident_reports(session, instants=[as_of or now], now=now)
-            names = {incident["provider"] for incident in every["incidents"]}
-            meant = "" if provider in names else did_you_mean(provider, sorted(names))
-            if meant:
-                standard_error().print(f"note: this provider has no incident. {meant}")
+            require_known_provider(session, provider, as_of or now)
     show = unless_empty(
         lambda console, incident_report: _show_incidents(console, incident_report, settings.live_lanes),
         "Provider incidents",
@@ -181,7 +179,7 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
 
 
 def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Collection[str]) -> None:
-    """Shows the report of provider incidents, the newest first; a lane that is not live here is tried dry."""
+    """Shows the report of provider incidents, the newest first."""
     console.facts(
         "Provider incidents",
         [
@@ -191,18 +189,19 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Co
     )
     if report["incidents"]:
         rows = [_incident(incident, report["as_of"]) for incident in reversed(report["incidents"])]
-        columns = ("provider", "cause", "deliveries", "from (UTC)", "until (UTC)", "HTTP", "failures")
+        columns = ("provider", "cause", "not arrived", "from (UTC)", "until (UTC)", "HTTP", "lanes", "failures")
         console.table("Incidents, newest first", columns, rows)
+        console.print("not arrived: of the deliveries that failed in it, those still failing", style="dim")
     for incident in report["incidents"]:
         if not incident["ended_at"]:
-            step = CAUSE_WORDS[incident["cause"]].step.format(name=provider_title(incident["provider"]))
-            lane = incident["lane"] or incident["lanes"][0]
-            is_probed, live = incident["cause"] in PROBED_CAUSES, " --live" if lane in live_lanes else ""
-            then = ", then try one retry" if live else ", then see which retry is tried first"
-            console.next(
-                f"{step}{then if is_probed else ''}",
-                *([f"cavra-pipeline worker --lane {lane} --probe{live}"] if is_probed else []),
-            )
+            step = fix_words(incident["cause"], incident["provider"])
+            live = [lane for lane in incident["lanes"] if lane in live_lanes]
+            if incident["cause"] not in PROBED_CAUSES:
+                console.next(step)
+            elif live:
+                console.next(f"{step}, then try one retry", f"cavra-pipeline worker --lane {live[0]} --probe --live")
+            else:
+                console.next(f"{step}, then see what is tried when", "cavra-pipeline forecast")
 
 
 def _counted(every: int, still_open: int) -> str:
@@ -215,10 +214,11 @@ def _incident(incident: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     return (
         incident["provider"],
         CAUSE_WORDS[incident["cause"]].what,
-        f"{incident['subject_count']:,} in {count(len(incident['lanes']), 'lane')}",
+        f"{len(incident['pairs']):,} of {incident['subject_count']:,}",
         near_time(incident["began_at"], as_of),
         near_time(incident["ended_at"], as_of) if incident["ended_at"] else shown("open", "bold red"),
         codes or "-",
+        len(incident["lanes"]),
         incident["failure_count"],
     )
 
@@ -242,38 +242,58 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
         )
         rows = [_line(line) for line in explanation["lines"]]
         console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows, is_last_folded=True)
-        if command_line := _next(explanation, live_lanes):
-            console.next(command_line)
+        if steps := _next(explanation, live_lanes):
+            console.next(*steps)
+
+
+def _fix(explanation: Mapping[str, Any]) -> tuple[str, str]:
+    """Why the provider fails and the fix, by the open incident or by the newest failure; empty where none is needed."""
+    incident, story, provider = explanation["provider_incident_id"], explanation["lines"], explanation["provider"]
+    if incident:
+        cause = next(line["reason"] for line in story if line["incident_id"] == incident)
+        return cause, fix_words(cause, provider)
+    failures = [line for line in story if line["what"] == "delivery" and line["outcome"] == "failed"]
+    cause = cause_of([failures[-1]["status_code"]]) if failures else ""
+    return cause, fix_unless_done(cause, provider) if cause else ""
 
 
 def _first_step(explanation: Mapping[str, Any]) -> str:
-    """What to do before anything is retried: by the open incident, or where the newest failure says so; else empty."""
-    incident, story = explanation["provider_incident_id"], explanation["lines"]
-    failures = [line for line in story if line["what"] == "delivery" and line["outcome"] == "failed"]
-    if incident:
-        cause = next(line["reason"] for line in story if line["incident_id"] == incident)
-    elif failures and (newest := cause_of([failures[-1]["status_code"]])) in PROBED_CAUSES:
-        cause = newest
-    else:
-        return ""
+    """What to do before anything is retried; empty where nothing has to be fixed."""
+    cause, fix = _fix(explanation)
     name = provider_title(explanation["provider"])
-    return f"{name} {CAUSE_WORDS[cause].what}. {CAUSE_WORDS[cause].step.format(name=name)}; until then retries fail"
+    return f"{name} {CAUSE_WORDS[cause].what}. {fix}; until then retries fail" if fix else ""
 
 
-def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> str:
-    """The command for what a delivery waits for that a person can do here; empty where there is none."""
+def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> list[str]:
+    """What a person can do about a delivery that waits: the fix before the release; nothing where there is neither."""
     needs = {need["needs"] for need in explanation["released_by"]}
     if explanation["provider_incident_id"] and needs:
-        return next_command(f"incidents --provider {explanation['provider']} --open")
+        return [next_command(f"incidents --provider {explanation['provider']} --open")]
+    release, command_line = _release(explanation, needs, live_lanes)
+    fix = _fix(explanation)[1] if release else ""
+    words = f"{fix}. Then {release}" if fix else "" if command_line else f"{release[:1].upper()}{release[1:]}"
+    return [step for step in (words, command_line) if step]
+
+
+def _release(explanation: Mapping[str, Any], needs: Collection[str], live_lanes: Collection[str]) -> tuple[str, str]:
+    """What a person does to release a retry, and the command for it; none against what another person has decided."""
+    lane = explanation["lane"]
+    if "policy" in needs:
+        return "send it again in CAVRA: no retry is left", ""
+    for need in _BY_A_PERSON:
+        if need in needs and explanation[f"{need}_state"] in _DECLINED:
+            word = [line for line in explanation["lines"] if line["what"] == need][-1]
+            return f"ask {word['by']}, who {word['outcome']} it", ""
     if "acknowledgement" in needs:
-        words = (
-            f"ack --lane {explanation['lane']} --subject {explanation['subject']} --provider {explanation['provider']}"
-        )
-        return f"cavra-pipeline {words} --state acknowledged --by LABEL"
+        about = f"--subject {explanation['subject']} --provider {explanation['provider']}"
+        return "release the retry:", f"cavra-pipeline ack --lane {lane} {about} --state acknowledged --by LABEL"
     if "approval" in needs:
-        return "approve it in CAVRA, then import and ingest its evidence"
-    live = " --live" if explanation["lane"] in live_lanes else ""
-    return f"cavra-pipeline worker --lane {explanation['lane']}{live}" if needs == {"live_run"} else ""
+        return "approve it in CAVRA, and import and ingest the approval", ""
+    if needs != {"live_run"}:
+        return "", ""
+    if lane in live_lanes:
+        return "send it:", f"cavra-pipeline worker --lane {lane} --live"
+    return f"send it from a host where {lane} is live (CAVRA_LIVE_LANES)", ""
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:

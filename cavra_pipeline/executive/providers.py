@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.words import are, count, fix_words, moment_text, read
+from cavra_pipeline.executive.words import are, count, fix_unless_done, fix_words, moment_text, read
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.executions import Unresolved
@@ -102,7 +102,7 @@ def _broken(
     is_now = is_failing_now(failing)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
-    steps = [fix, *_notification_steps(provider, missing, decided)]
+    steps = [*([f"{fix}."] if fix else []), *_notification_steps(provider, missing, decided)]
     if opened:
         name = provider_title(provider)
         steps.append(f"Close the {f'{name} recovery' if len(opened) == 1 else f'{len(opened):,} {name} recoveries'}.")
@@ -143,20 +143,19 @@ def _cause(
     *,
     is_now: bool,
 ) -> tuple[str, str]:
-    """What is wrong at a provider, without a full stop, and the step that fixes it or finds out."""
+    """What is wrong at a provider, and the step that fixes it, empty where time has; both without a full stop."""
     name = provider_title(provider)
     if not failing:
-        return f"Nothing is failing at {name} now", f"Check that {name} works."
+        return f"Nothing is failing at {name} now", f"Check that {name} works"
     newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
     if is_now:
         codes = incident["status_codes"] if incident else [newest] if newest else []
         cause = incident["cause"] if incident else cause_of({newest})
         said = f" ({', '.join(map(str, codes))})" if codes else ""
-        return f"{name} {CAUSE_WORDS[cause].what}{said}", f"{fix_words(cause, provider)}."
+        return f"{name} {CAUSE_WORDS[cause].what}{said}", fix_words(cause, provider)
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
-    if sum(row["failing_count"] for row in failing) == 1:
-        return f"A notification to {name} failed ({said})", f"Find out why a notification to {name} failed."
-    return f"Some notifications to {name} failed ({said})", f"Find out why some notifications to {name} failed."
+    which = "A notification" if sum(row["failing_count"] for row in failing) == 1 else "Some notifications"
+    return f"{which} to {name} failed ({said})", fix_unless_done(cause_of({newest}), provider)
 
 
 def risk_of(provider: Mapping[str, Any]) -> str:

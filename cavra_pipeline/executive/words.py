@@ -14,6 +14,7 @@ from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
+from cavra_pipeline.reports.incidents import PASSING_CAUSES
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 #: Of fewer recoveries the number within the limit is said, of yet fewer closures no median.
@@ -32,6 +33,11 @@ def fix_words(cause: str, provider: str) -> str:
     step = CAUSE_WORDS[cause].step
     is_receiver = provider == "webhook" and "the {name}" not in step
     return step.format(name="the webhook receiver" if is_receiver else provider_title(provider))
+
+
+def fix_unless_done(cause: str, provider: str) -> str:
+    """Returns what to do about a cause that only the newest failure shows; empty where the cause passes by itself."""
+    return "" if cause in PASSING_CAUSES else f"{fix_words(cause, provider)}, unless that is done"
 
 
 def worker_interval(lane: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
+from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.failure_runs import FailureRun, RunView, failure_runs
@@ -31,6 +32,8 @@ _CAUSES: Final = (
 MIXED: Final = "mixed"
 #: Causes that another attempt can't cure: one delivery shows whether the provider works again.
 PROBED_CAUSES: Final = frozenset({"credentials", "gone"})
+#: Causes that end without anybody's doing: where others have arrived since, there is nothing left to fix.
+PASSING_CAUSES: Final = frozenset({"throttled", "server_error", "no_answer"})
 
 
 def incident_reports(
@@ -73,6 +76,17 @@ def incident_reports(
             }
         )
     return reports
+
+
+def require_known_provider(session: Session, provider: str, at: datetime) -> None:
+    """Refuses a provider that no delivery up to an instant names.
+
+    Raises:
+        UsageError: There is no such provider; the remedy names the nearest, or all.
+    """
+    names = [str(row["provider"]) for row in session.rows(_PACKAGE, "known_providers", {"as_of": naive_utc(at)})]
+    if names and provider_name(provider) not in names:
+        raise UsageError("no delivery names this provider", where="provider", remedy=use_one_of(provider, names))
 
 
 def incidents(

@@ -109,15 +109,17 @@ def test_status_says_first_that_no_daemon_runs_and_not_where_one_does(tmp_path: 
     assert sentence not in command(home.home, "status", environ={"COLUMNS": "140"}).out
 
 
-def test_a_misspelt_provider_of_incidents_suggests_the_nearest_and_another_one_does_not(tmp_path: Path) -> None:
-    home = home_with(tmp_path, [delivery(at(40 + n), subject=f"s-{n}", failed=["servicenow"]) for n in range(4)])
+def test_incidents_of_a_provider_that_no_delivery_names_are_refused_and_none_are_an_answer(tmp_path: Path) -> None:
+    records = [delivery(at(40 + n), subject=f"s-{n}", failed=["servicenow"]) for n in range(4)]
+    home = home_with(tmp_path, [*records, delivery(at(30), subject="s-9")])
     take_in(home)
 
-    for name, meant in (("servicnow", "Did you mean servicenow?"), ("servicenow", ""), ("zzzz", "")):
+    for name, number in (("servicenow", 1), ("slack", 0)):
         said = command(home.home, "incidents", "--provider", name, *AS_OF, "--json")
-        assert said.code == 0
-        assert (meant in said.err, "note:" in said.err) == (True, bool(meant))
-        assert len(said.document["incidents"]) == (name == "servicenow")
+        assert (said.code, len(said.document["incidents"])) == (0, number)
+    refused = command(home.home, "incidents", "--provider", "servicnow", *AS_OF)
+    assert (refused.code, "Did you mean servicenow?" in refused.err) == (2, True)
+    assert "Use one of servicenow, slack" in command(home.home, "incidents", "--provider", "nope", *AS_OF).err
 
 
 def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_path: Path) -> None:

@@ -213,7 +213,11 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     (up,) = report["broken_providers"]
     assert (up["is_failing_now"], up["severity"]) == (False, "warning")
     assert up["cause"] == "A notification to Webhook failed (last error 502)"
-    assert up["action"] == "Find out why a notification to Webhook failed."
+    # It passed by itself: what is left is the notification.
+    assert up["action"] == "Send the notification to Webhook again in CAVRA, or allow more retries: none are left."
+    lost = [_attempt(90, 404), _attempt(60, 200, subject="two")]
+    (gone,) = ask_report(ingested(tmp_path / "gone", lost))["broken_providers"]
+    assert (gone["is_failing_now"], gone["action"]) == (False, "Correct the Webhook address, unless that is done.")
     (risk,) = [risk["risk"] for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert "others have arrived since; the oldest failed on 25 Jun 2026, 10:30 UTC; 1 recovery is open." in risk
 
