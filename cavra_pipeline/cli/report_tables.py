@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
@@ -18,11 +19,12 @@ from cavra_pipeline.cli.tables import (
     short_time,
     show_plan_states,
 )
-from cavra_pipeline.documents import parse_as_of, whole_minutes
+from cavra_pipeline.documents import instant, parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import count, worker_interval
+from cavra_pipeline.executive.words import count, fix_words, incident_sentence, worker_interval
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
+from cavra_pipeline.reports.cause_words import WHERE_APPROVED
 from cavra_pipeline.terminal import Terminal, lines, shown
 
 Show = Callable[[Terminal, Any], None]
@@ -109,10 +111,25 @@ def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None
         console.next(next_command(f"{name} --lane {worst}"))
 
 
-def show_health(
-    console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int], unanswered: Sequence[Mapping[str, Any]]
-) -> None:
-    """Shows a health report, what the ledger of scheduled runs counts, and the health alerts to acknowledge."""
+@dataclass(frozen=True, slots=True)
+class BesideHealth:
+    """What a lane's health report is shown with.
+
+    Attributes:
+        slots: How many scheduled runs of the window have each verdict.
+        incidents: The provider incidents that are open in the lane.
+        failed: The retries that failed or were skipped and are unresolved.
+        unanswered: The health alerts to acknowledge.
+    """
+
+    slots: Mapping[str, int]
+    incidents: Sequence[Mapping[str, Any]]
+    failed: Sequence[Mapping[str, Any]]
+    unanswered: Sequence[Mapping[str, Any]]
+
+
+def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealth) -> None:
+    """Shows a health report, and what is beside it."""
     console.facts(
         f"Retry health of {report['lane']}",
         [
@@ -131,20 +148,10 @@ def show_health(
             ("report", report["health_id"]),
         ],
     )
-    if report["alerts"]:
-        problems = list(zip(report["alerts"], report["recommended_actions"], strict=True))
-        problems.sort(key=lambda problem: problem[0]["severity"] != "critical")
-        rows = [
-            (level(alert["severity"]), lines(alert["message"], shown(_step(report, alert, action), "dim")))
-            for alert, action in problems
-        ]
-        console.facts("Problems, and what to do", rows)
-    if slots:
-        console.table(
-            "Scheduled runs in the window",
-            ("verdict", "runs"),
-            [(verdict.replace("_", " "), number) for verdict, number in slots.items()],
-        )
+    _show_problems(console, report, about.incidents)
+    if about.slots:
+        runs = [(verdict.replace("_", " "), number) for verdict, number in about.slots.items()]
+        console.table("Scheduled runs in the window", ("verdict", "runs"), runs)
     if usual := usual_interval_of(report):
         words = {"usual_interval_minutes": usual, "expected_interval_minutes": report["expected_interval_minutes"]}
         console.facts("Outages", [("-", worker_interval(words))])
@@ -155,8 +162,10 @@ def show_health(
             for o in newest
         ]
         console.table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10)
+    _show_failed(console, report, about.failed)
     _show_gaps(console, report, "acknowledgement")
     _show_gaps(console, report, "approval")
+    unanswered = about.unanswered
     if unanswered:
         pairs = [(pair["health_id"], pair["provider"], pair["acknowledgement_state"] or "none") for pair in unanswered]
         console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
@@ -169,10 +178,42 @@ def show_health(
         console.next(next_command(f"retry-plan --lane {report['lane']}"))
 
 
+def _show_problems(console: Terminal, report: Mapping[str, Any], incidents: Sequence[Mapping[str, Any]]) -> None:
+    """Shows what is wrong in a lane and what to do: broken providers first, as more follows from them."""
+    problems = list(zip(report["alerts"], report["recommended_actions"], strict=True))
+    problems.sort(key=lambda problem: problem[0]["severity"] != "critical")
+    rows = [
+        ("critical", incident_sentence(incident, report["as_of"]), fix_words(incident["cause"], incident["provider"]))
+        for incident in incidents
+    ] + [(alert["severity"], alert["message"], _step(report, alert, action)) for alert, action in problems]
+    if rows:
+        shown_rows = [(level(severity), lines(what, shown(step, "dim"))) for severity, what, step in rows]
+        console.facts("Problems, and what to do", shown_rows)
+
+
 def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str) -> str:
     """What to do about a problem: a worker that is down makes no plan, so its run is all that a stale plan needs."""
-    is_plan = alert["category"] == f"stale_{LANES[report['lane']].alert_name}_retry_plan"
-    return "The worker's next run makes a new one." if is_plan and report["missed_worker_count"] else action
+    lane = LANES[report["lane"]]
+    if alert["category"] == f"stale_{lane.alert_name}_retry_plan" and report["missed_worker_count"]:
+        return "The worker's next run makes a new one."
+    is_approval = alert["category"] == f"{lane.alert_name}_approval_gap"
+    return f"{action.removesuffix('.')}. {WHERE_APPROVED}" if is_approval else action
+
+
+def _show_failed(console: Terminal, report: Mapping[str, Any], failed: Sequence[Mapping[str, Any]]) -> None:
+    """Shows the retries that failed or were skipped and are unresolved."""
+    rows = [
+        (
+            pair["subject"],
+            pair["provider"],
+            near_time(instant(pair["failed_at"]), report["as_of"]),
+            f"skipped: {said(pair['reason'])}" if pair["reason"] else "failed",
+        )
+        for pair in failed
+    ]
+    if rows:
+        columns = ("subject", "provider", "at (UTC)", "retry")
+        console.table("Failed and skipped retries, unresolved", columns, rows, is_last_folded=True)
 
 
 def _for_a_person(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -237,6 +278,8 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[
     if rows:
         columns = ("subject", "provider", "state", "needs", "HTTP", "failures")
         console.table("Failing deliveries", columns, [_plan_cells(row) for row in rows], whole="--output csv")
+        if any(row["needs"] == "approval" for row in rows):
+            console.print(WHERE_APPROVED, style="dim")
         console.next(next_command(f"explain {rows[0]['subject']} {rows[0]['provider']}"))
 
 

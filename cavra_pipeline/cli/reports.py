@@ -24,6 +24,7 @@ from cavra_pipeline.cli.common import (
     reading_state,
 )
 from cavra_pipeline.cli.report_tables import (
+    BesideHealth,
     plan_rows,
     show_dashboard,
     show_health,
@@ -37,6 +38,7 @@ from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.dashboard import dashboards
+from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health import (
     UNKNOWN,
     HealthParameters,
@@ -45,6 +47,7 @@ from cavra_pipeline.reports.health import (
     lanes_in_use,
     retry_health_reports,
 )
+from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_pairs
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.reports.plan import retry_plans
@@ -95,7 +98,7 @@ def retry_health_command(
         ]
         reports = [report for report in every if lane or report["alert_level"] != UNKNOWN]
         is_empty = not has_evidence(session, as_of or now)
-        unanswered = outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of or now)) if lane else []
+        about = _beside_health(session, lane, naive_utc(as_of or now)) if lane else {}
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
         document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
@@ -109,7 +112,7 @@ def retry_health_command(
         answer(
             reports[0],
             unless_empty(
-                lambda console, report: show_health(console, report, slots, unanswered),
+                lambda console, report: show_health(console, report, BesideHealth(slots=slots, **about)),
                 "Retry health",
                 is_empty=is_empty and not slots,
             ),
@@ -117,6 +120,15 @@ def retry_health_command(
             columns.HEALTH_ALERTS,
         )
     sys.exit(EXIT_UNHEALTHY if fail_on and {*levels} & {*_FAILING_LEVELS[fail_on]} else 0)
+
+
+def _beside_health(session: Session, lane: Lane, at: datetime) -> dict[str, Any]:
+    open_incidents = incidents(session, [at], is_open=True)[at]
+    return {
+        "incidents": [incident for incident in open_incidents if lane.name in incident["lanes"]],
+        "failed": unresolved_pairs(session, lane, at),
+        "unanswered": outstanding_pairs(session, AlertKinds.of(lane), at),
+    }
 
 
 @command(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import are, count, incident_sentence, listed, worker_interval
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cadence import down_minutes
 
@@ -22,6 +22,11 @@ _CAUSES: Final = {
     "alert_plan": "health alerts",
     "execution": "failed retries",
     "delivery": "failing",
+}
+#: What due retries are held for, of one kind and beside others.
+_HELD: Final = {
+    Gate.ACKNOWLEDGEMENT: ("for an acknowledgement", "to acknowledge"),
+    Gate.APPROVAL: ("for an approval in CAVRA", "to approve in CAVRA"),
 }
 
 
@@ -132,14 +137,11 @@ def _is_covered_by_held(lane: Mapping[str, Any]) -> bool:
 def _held_retries(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
     """One line for the held retries of all lanes, as what holds them is the same in each."""
     if lanes:
-        held_counts: Counter[str] = Counter()
+        held_counts: Counter[Gate] = Counter()
         for lane in lanes:
-            held_counts[f"for an {LANES[lane['lane']].gate.name.lower()}"] += lane["held_count"]
-        why = (
-            f" {next(iter(held_counts))}"
-            if len(held_counts) == 1
-            else f": {listed([f'{n:,} {what}' for what, n in held_counts.items()])}"
-        )
+            held_counts[LANES[lane["lane"]].gate] += lane["held_count"]
+        to_do = listed([f"{number:,} {_HELD[gate][1]}" for gate, number in held_counts.items()])
+        why = f": {to_do}" if len(held_counts) > 1 else f" {_HELD[next(iter(held_counts))][0]}"
         words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
         is_held = "is held" if held_counts.total() == 1 else "are held"
         yield Wrong(f"{held_counts.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}", (words,))

@@ -48,6 +48,8 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: The step for a worker that has missed its runs: in a health report, and of its alert.
 WORKER_STEP: Final = "Check that the worker's schedule is on and its daemon runs, then run the worker once."
+#: Where the approval of a retry comes from: below what lists retries that need one.
+WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."
 #: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.
 REASON_WORDS: Final[Mapping[str, str]] = {
     "claimed_by_another_run": "another run is sending it now",
@@ -77,7 +79,7 @@ RELEASE_WORDS: Final[Mapping[str, str]] = {
     "policy": "a policy that allows another attempt",
     "instant": "the end of its retry delay at {at}",
     "acknowledgement": "an acknowledgement ({detail})",
-    "approval": "an approval",
+    "approval": "an approval, given in CAVRA",
     "subject": "a newer record of the subject that says {detail}",
     "connector": "a connector for {detail} on this host",
     "live_run": "a live run of the worker",
