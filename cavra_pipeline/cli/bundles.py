@@ -27,7 +27,7 @@ from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.verify.bundle import is_own_verifier, proven_report
-from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.check import judged, printed
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.pairs import in_words
 from cavra_pipeline.verify.prove import prove_report, prove_saved_report
@@ -190,13 +190,12 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
     }
 
     def show(console: Terminal, _document: object) -> None:
-        for part, result in passed_checks:
-            console.print("ok  ", f"{part}: {result}", soft_wrap=True)
-        if fault:
-            console.print("no  ", fault, style="red", soft_wrap=True)
-        elif document["is_own_verifier"] is False:
+        *lines, verdict = printed(passed_checks, fault)
+        for line in lines:
+            console.print(line, style="red" if line.startswith("FAIL") else "", soft_wrap=True)
+        if document["is_own_verifier"] is False:
             console.print("The verifier in the bundle is that of another release, or was changed.", soft_wrap=True)
-        console.print("NOT PROVEN" if fault else "PROVEN")
+        console.print(verdict)
 
     answer(document, show, "checks")
     sys.exit(EXIT_FAILED if fault else 0)

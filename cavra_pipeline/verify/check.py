@@ -161,7 +161,8 @@ def _signed(envelope: Document, payload: bytes, signer: PublicKey | None, whose:
 def _older(older: tuple[str, int, str], origin: str, hashes: list[bytes]) -> int:
     old_origin, size, root = older
     need(old_origin == origin, "history: your checkpoint is that of another log")
-    need(0 < size <= len(hashes), f"history: your checkpoint has {size} entries, more than the bundle's {len(hashes)}")
+    is_older = f"your checkpoint has {size} entries and its log {len(hashes)}: check a bundle that was made since"
+    need(0 < size <= len(hashes), f"history: the bundle is older than your checkpoint; {is_older}")
     is_grown = root == base64.b64encode(root_of(hashes[:size])).decode()
     need(is_grown, "history: the log did not grow out of your checkpoint; what it had committed was rewritten")
     return size
@@ -275,8 +276,14 @@ def judged(
     except NotProven as fault:
         return proven, str(fault)
     except Exception as error:  # noqa: BLE001 -- whatever a broken bundle leads to, it is not proven
-        return proven, f"file: it can't be read ({type(error).__name__})"
+        return proven, f"file: it is damaged, or written as no bundle is ({type(error).__name__})"
     return proven, ""
+
+
+def printed(proven: Sequence[tuple[str, str]], fault: str) -> list[str]:
+    """Returns what `judged` found, a line for each part and one for all."""
+    lines = [f"ok   {part}: {shown}" for part, shown in proven]
+    return [*lines, f"FAIL {fault}", "NOT PROVEN"] if fault else [*lines, "PROVEN"]
 
 
 def run(arguments: Sequence[str], lanes: Document) -> tuple[list[str], int]:
@@ -288,7 +295,6 @@ def run(arguments: Sequence[str], lanes: Document) -> tuple[list[str], int]:
     options = parser.parse_args(arguments[1:])
     key, against = (path and path.read_text("utf-8") for path in (options.key, options.against))
     proven, fault = judged(options.bundle.read_bytes(), lanes, key=key, against=against)
-    lines = [f"ok   {part}: {shown}" for part, shown in proven]
-    lines += [f"no   {fault}", "NOT PROVEN"] if fault else ["PROVEN"]
+    lines = printed(proven, fault)
     printable = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines]
     return printable, 1 if fault else 0

@@ -60,10 +60,13 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 def unpack(raw: bytes) -> dict[str, bytes]:
     """Returns the files of an archive that `pack` made."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        members = archive.infolist()
-        need(all(member.compress_type == zipfile.ZIP_STORED for member in members), "file: it is compressed")
-        files = {member.filename: archive.read(member) for member in members}
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            members = archive.infolist()
+            need(all(member.compress_type == zipfile.ZIP_STORED for member in members), "file: it is compressed")
+            files = {member.filename: archive.read(member) for member in members}
+    except zipfile.BadZipFile:
+        raise NotProven("file: the archive is damaged or cut short; fetch it again") from None
     need(pack(files) == raw, "file: it holds other bytes than its files")
     return files
 

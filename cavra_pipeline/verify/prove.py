@@ -89,7 +89,7 @@ def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -
         raise UsageError(
             "no such report is saved",
             where=f"{report} of {lane.name}, {day}",
-            remedy="Save it: cavra-pipeline backfill",
+            remedy="Save it: cavra-pipeline backfill --from DAY",
         )
     return prove_document(settings, saved[0]["document"], lane)
 

@@ -71,7 +71,7 @@ def test_a_bundle_that_does_not_hold_exits_1_and_says_why(month: Settings, month
     done = run(tmp_path, bundle_of(month_log, report))
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert "no   report: waiting_count says 77, the records say 0" in done.stdout
+    assert "FAIL report: waiting_count says 77, the records say 0" in done.stdout
     assert done.stdout.endswith("NOT PROVEN\n")
 
 
@@ -131,7 +131,8 @@ def test_a_checkpoint_of_a_longer_or_another_log_proves_nothing(month: Settings,
     longer = month_log.then({(LANE, "2026-01-01"): month_log.records(LANE)[:1]})
     bundle = bundle_of(month_log, ask_plan(month, LANE, END))
 
-    assert fault_of(bundle, against=longer.note().text).startswith("history: your checkpoint has 3 entries")
+    assert fault_of(bundle, against=longer.note().text).startswith("history: the bundle is older")
+    assert fault_of(bundle[:-30]) == "file: the archive is damaged or cut short; fetch it again"
     other = Log({}).then({(LANE, "2026-01-01"): month_log.records(LANE)[:1]})
     assert "signature" in fault_of(bundle, against=other.note().text)
     assert "another log" in fault_of(

@@ -140,7 +140,7 @@ def test_a_bundle_brings_the_verifier_of_its_report_and_no_more(home: Settings, 
     assert run(tmp_path, bundle, "plan.zip").stdout.endswith("\nPROVEN\n")
     unable = run(tmp_path, of_plan, "executive.zip")
     assert (unable.returncode, unable.stderr) == (1, "")
-    assert "no   file: only the verifier of an executive report checks one" in unable.stdout
+    assert "FAIL file: only the verifier of an executive report checks one" in unable.stdout
 
 
 def test_every_number_of_the_report_is_worked_out_again(home: Settings, bundle: bytes, tmp_path: Path) -> None:
