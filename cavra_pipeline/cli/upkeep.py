@@ -123,16 +123,21 @@ def prune_command(before: datetime | None, dry_run: bool, compacts: bool) -> Non
 
     def show(console: Terminal, _document: object) -> None:
         console.print(_removed(day, asdict(removed), dry_run=dry_run), soft_wrap=True)
-        console.print(_sizes(compacted) if compacted else "cavra-pipeline compact frees the disk space")
+        if compacted:
+            console.print(_sizes(compacted))
+        elif not dry_run and any(asdict(removed).values()):
+            console.next("cavra-pipeline compact")
 
     sizes = asdict(compacted) if compacted else {}
     answer({"before": day.isoformat(), "dry_run": dry_run, **asdict(removed), **sizes}, show)
 
 
 def _removed(day: date, removed: dict[str, int], *, dry_run: bool) -> str:
+    if not any(removed.values()):
+        return f"nothing to remove: no evidence here was created before {day}"
     would = "would be removed" if dry_run else "removed"
     return (
-        f"created before {day}, {would}: {removed['record_count']} records, "
-        f"{removed['quarantined_count']} quarantined lines, {removed['finding_count']} findings; "
-        f"{removed['closed_drop_count']} landing files {'would be' if dry_run else 'are'} read no more"
+        f"created before {day}, {would}: {count(removed['record_count'], 'record')}, "
+        f"{count(removed['quarantined_count'], 'quarantined line')}, {count(removed['finding_count'], 'finding')}; "
+        f"{count(removed['closed_drop_count'], 'landing file')} {'would' if dry_run else 'will'} not be read again"
     )

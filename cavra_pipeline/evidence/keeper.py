@@ -179,9 +179,10 @@ class HomeKeeper:
             with fresh.writing("apply prunings") as session:
                 apply_prunings(session, self._state)
             if ingested_keys - gone:
-                _log.warning(
-                    "%s was rebuilt from %d landing files (%s)", self._where, len(ingested_keys - gone), because
-                )
+                # Whoever asked for it is told by the command.
+                severity = logging.INFO if because == REQUESTED else logging.WARNING
+                count = len(ingested_keys - gone)
+                _log.log(severity, "%s was rebuilt from %d landing files (%s)", self._where, count, because)
         self._remember_made(fresh, because if ingested_keys else FIRST, set_aside_as)
 
     def _require(self, missing: set[_FileKey]) -> None:

@@ -425,9 +425,18 @@ def test_the_command_says_what_it_removed_and_dry_run_only_what_it_would(tmp_pat
     assert (dry.code, dry.document) == (0, {"before": day, "dry_run": True, **counts})
     assert (said.code, said.document, said.err) == (0, {"before": day, "dry_run": False, **counts}, "")
     assert kept_ids(home) == ["new"]
-    text = command(home.home, "prune", environ=setting).out
-    assert f"created before {day}, removed: 0 records" in text
-    assert "cavra-pipeline compact frees the disk space" in text
+    again = command(home.home, "prune", environ=setting).out
+    assert again == f"nothing to remove: no evidence here was created before {day}\n"
+
+
+def test_a_person_reads_what_a_pruning_would_remove_and_what_frees_the_space(tmp_path: Path) -> None:
+    home, _ = aged(tmp_path, 91)
+    setting = {"CAVRA_RETENTION_DAYS": "90"}
+
+    dry = command(home.home, "prune", "--dry-run", environ=setting).out
+    assert "would be removed: 1 record, 0 quarantined lines, 0 findings; 1 landing file would not be read again" in dry
+    assert "compact" not in dry
+    assert "next: cavra-pipeline compact" in command(home.home, "prune", environ=setting).out
 
 
 def test_evidence_of_exactly_the_days_of_the_setting_stays(tmp_path: Path) -> None:
