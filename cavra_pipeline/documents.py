@@ -72,12 +72,12 @@ def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def csv_value(value: object) -> object:
-    """Returns a value as a cell of CSV: instants as ISO-8601, lists joined by spaces, objects as JSON; no formula."""
+    """Returns a value as a cell of CSV, no formula: booleans and objects as JSON, lists joined by blanks, ISO-8601."""
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(x, dict | list | tuple) for x in value)):
         return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text))
     if isinstance(value, list):
         return csv_cell([_text(member) for member in value])
-    return csv_cell(_text(value) if isinstance(value, date) else value)
+    return csv_cell(_text(value) if isinstance(value, date | bool) else value)
 
 
 def write_csv(file: IO[str], names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -91,6 +91,8 @@ def _text(value: object) -> str:
     """Returns a value that JSON has no form for: days and instants as ISO-8601, decimals and the rest as they print."""
     if isinstance(value, datetime):
         return instant(value) or ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

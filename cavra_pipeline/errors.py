@@ -88,10 +88,18 @@ def _spelling(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-def use_one_of(unknown_name: str, names: Sequence[str]) -> str:
-    """Returns the remedy where a name is none of those there are: the nearest of them, and all if they are few."""
-    near = did_you_mean(unknown_name, names)
-    return near if near and len(names) > _FEW else f"{near} Use one of {', '.join(names)}".strip()
+def use_one_of(unknown_name: str, names: Sequence[str], *, listed_in: str = "") -> str:
+    """Returns the remedy where a name is none of those there are: the nearest of them, and all if they are few.
+
+    Args:
+        unknown_name: The name; it is not shown.
+        names: Those there are.
+        listed_in: Where a reader finds them if they are many and none is near; without it, all are named.
+    """
+    near, are_many = did_you_mean(unknown_name, names), len(names) > _FEW
+    if are_many and (near or listed_in):
+        return near or f"{listed_in} lists all {len(names)}"
+    return f"{near} Use one of {', '.join(names)}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,12 @@ class Terminal:
         if left_out := ", ".join(columns[len(widths) :]):
             self._console.print(shown(f"not shown at this width: {left_out} ({whole} has all)", "dim"))
 
+    def has_room(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
+        """Returns whether a table of these columns and rows is drawn whole."""
+        every = [columns, *rows]
+        widths = [max(cell_len(_cell(row[number]).plain) for row in every) for number in range(len(columns))]
+        return sum(widths) + _GAP * (len(columns) - 1) <= self._console.width
+
     def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Prints rows of any number of columns: as a table where all fit or fold, else one below another."""
         texts = [[name, *(_cell(row[n]).plain for row in rows)] for n, name in enumerate(columns)]
@@ -273,11 +279,18 @@ def _widths(texts: Sequence[Sequence[str]], console: int, *, is_last_folded: boo
 
 
 def _folded_widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
-    """Returns how wide all columns are drawn if the widest are folded; none if a cell would take too many lines."""
+    """Returns how wide all columns are drawn if the widest are folded; none if a cell would take too many lines.
+
+    Words are not broken: what is no sentence may be an id.
+    """
     most = [max(cell_len(text) for text in column) for column in texts]
-    widths = [min(width, console) for width in most]
+    least = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
+    widths = list(most)
     for _ in range(sum(widths) + _GAP * (len(widths) - 1) - console):
-        widths[widths.index(max(widths))] -= 1
+        wide = [number for number, width in enumerate(widths) if width > least[number]]
+        if not wide:
+            return []
+        widths[max(wide, key=widths.__getitem__)] -= 1
     fits = all(
         width >= min(full_width, _FOLDED) and full_width <= width * _MOST_LINES
         for full_width, width in zip(most, widths, strict=True)

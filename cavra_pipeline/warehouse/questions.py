@@ -156,7 +156,8 @@ def _listing(name: str, tables: Columns, columns: Sequence[str] | None) -> str:
 
 def _named(name: str, declared: Mapping[str, Any], what: str) -> Any:
     if name not in declared:
-        raise UsageError(f"there is no such {what}", where=name[:80], remedy=use_one_of(name, sorted(declared)))
+        remedy = use_one_of(name, sorted(declared), listed_in="docs/data-dictionary.md")
+        raise UsageError(f"there is no such {what}", where=name[:80], remedy=remedy)
     return declared[name]
 
 

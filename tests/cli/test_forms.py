@@ -103,7 +103,7 @@ def test_json_is_short_for_output_json_and_the_last_of_both_counts(home: Path) -
         (["retry-plan", "--lane", "x", "--json"], "there is no such lane", "--lane"),
         (["retry-plan", "--output", "json", "--no-such"], "No such option", "cavra-pipeline retry-plan"),
         (["no-such", "--output=json"], "No such command", "cavra-pipeline"),
-        (["backfill", "--json"], "both days are needed", "backfill"),
+        (["backfill", "--json"], "--from is missing", "cavra-pipeline backfill"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -180,7 +180,7 @@ def test_csv_is_the_same_on_standard_output_and_in_a_file_with_every_text_quoted
     said = command(home, "sql", query, "--output", "csv")
     assert command(home, "table", query, str(tmp_path / "s.csv")).code == 0
 
-    assert said.out == """"s","'=f","n","b","nothing","list"\n"a;=1+1","'=1",7,True,"","x y"\n"""
+    assert said.out == """"s","'=f","n","b","nothing","list"\n"a;=1+1","'=1",7,"true","","x y"\n"""
     assert (tmp_path / "s.csv").read_bytes().decode() == said.out
 
 
