@@ -17,6 +17,7 @@ from cavra_pipeline.cli import (
     alerts,
     bundles,
     causes,
+    data,
     delivery,
     doctor,
     evidence,
@@ -39,7 +40,7 @@ _NAME: Final = "cavra-pipeline"
 _MEANT: Final = "Did you mean"
 _COMMANDS: Final = {
     "Start here": (serve.demo, serve.dev, serve.open_command, status.status, doctor.doctor),
-    "Bring evidence in": (evidence.import_command, evidence.ingest, evidence.backfill, serve.refresh),
+    "Bring evidence in": (evidence.import_command, evidence.ingest, evidence.backfill, evidence.refresh),
     "Ask what is wrong": (
         *(reports.dashboard, reports.retry_health_command, reports.retry_plan_command),
         *(causes.incidents, causes.explain_command, causes.forecast_command, recoveries.recoveries),
@@ -47,8 +48,8 @@ _COMMANDS: Final = {
     ),
     "Act on it": (delivery.worker, delivery.ack, executive.escalate, recoveries.playbook, recoveries.recovery),
     "Look into the data": (
-        *(evidence.sql, evidence.table_command, evidence.export),
-        *(evidence.quarantine, evidence.findings, evidence.pseudonym),
+        *(data.sql, data.table_command, data.export),
+        *(data.quarantine, data.findings, data.pseudonym),
     ),
     "Prove and verify": (bundles.prove_command, bundles.verify_command, proof.checkpoint_command, proof.key),
     "Run and maintain": (

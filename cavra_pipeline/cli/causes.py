@@ -24,7 +24,7 @@ from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, cause_of, incident_reports, require_known_provider
-from cavra_pipeline.reports.overview import has_evidence
+from cavra_pipeline.reports.overview import extent
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 from cavra_pipeline.terminal import Terminal, lines, shown
@@ -54,13 +54,13 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
     now, settings = clock(), home()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
-        is_empty = not has_evidence(session, as_of or now)
+        evidence = extent(session, as_of or now)
         if provider and not report["incidents"]:
             require_known_provider(session, provider, as_of or now)
     show = unless_empty(
         lambda console, incident_report: _show_incidents(console, incident_report, settings.live_lanes),
         "Provider incidents",
-        is_empty=is_empty,
+        evidence,
     )
     answer(report, show, "incidents", columns.INCIDENTS)
 
@@ -78,7 +78,8 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
     """
     now, settings = clock(), home()
     with reading() as session:
-        if not has_evidence(session, as_of or now):
+        evidence = extent(session, as_of or now)
+        if evidence.is_empty and not evidence.oldest_at:
             remedy = "Run cavra-pipeline import PATH, or cavra-pipeline demo"
             raise UsageError("there is no evidence yet to explain it from", where="explain", remedy=remedy)
         document = explain(
@@ -132,7 +133,7 @@ def forecast_command(
             )
             for each_lane in lanes
         ]
-        is_empty = not has_evidence(session, at)
+        evidence = extent(session, at)
     idle = [each_lane.name for each_lane in lanes if each_lane.name not in settings.live_lanes]
 
     def show_it(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -142,7 +143,7 @@ def forecast_command(
             console.print(f"This is what live runs would do. {which} live on this host.")
         (_show_forecast if lane else _show_forecasts)(console, document)
 
-    show = unless_empty(show_it, "Forecast", is_empty=is_empty)
+    show = unless_empty(show_it, "Forecast", evidence)
     if lane:
         answer(forecasts[0], show, "pairs", columns.forecast_columns(lane))
         return
@@ -167,11 +168,11 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
         )
         for lane, lane_forecast in document["lanes"].items()
     ]
-    columns_ = ("lane", "failing", "exhausted", "delivered", "not retried")
+    columns_ = ("lane", "failing", "would exhaust", "would arrive", "not retried")
     until = max(lane_forecast["until"] for lane_forecast in document["lanes"].values())
     span = f"{short_time(document['as_of'])} to {short_time(until)} UTC"
     console.table(f"Forecast of the lanes in use, {span}", columns_, rows)
-    console.print("exhausted: if every retry fails; delivered: if every retry arrives", style="dim")
+    console.print("would exhaust: if every retry fails; would arrive: if every retry does", style="dim")
     console.print("not retried: exhausted already, or a person or a connector is missing", style="dim")
     failing = [lane for lane, lane_forecast in document["lanes"].items() if lane_forecast["pairs"]]
     if failing:
@@ -333,10 +334,13 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
         [
             ("from", f"{short_time(document['as_of'])} UTC"),
             ("until", f"{short_time(document['until'])} UTC, {document['runs']:,} worker runs"),
-            ("if every retry fails", f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted"),
+            (
+                "if every retry fails",
+                f"{document['exhausted_count']:,} of {document['pair_count']:,} would be exhausted",
+            ),
             ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
             ("not retried", f"{document['never_tried_count']:,}"),
-            ("queue", f"{document['queue_peak']:,} due at most, late by up to {late}"),
+            ("queue", f"at most {document['queue_peak']:,} due before one run; the longest waits {late} for its turn"),
         ],
     )
     if document["pairs"]:
@@ -349,8 +353,8 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             )
             for pair in document["pairs"]
         ]
-        columns = ("subject", "provider", "first tried", "exhausted")
+        columns = ("subject", "provider", "first tried", "would exhaust")
         console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
-        console.print("exhausted: when its attempts are used up if every retry fails", style="dim")
+        console.print("would exhaust: when its attempts are used up if every retry fails", style="dim")
         first = min(document["pairs"], key=lambda pair: (pair["exhausted_at"] is None, pair["exhausted_at"]))
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))

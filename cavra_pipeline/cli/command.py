@@ -29,6 +29,11 @@ def name_of(parameter: click.Parameter) -> str:
     return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
 
 
+def _names_of(parameter: click.Parameter) -> set[str]:
+    """The names by which an error may call a parameter: its field, and its options without hyphens before them."""
+    return {str(parameter.name), *(option.lstrip("-") for option in parameter.opts)}
+
+
 class _Formatter(click.HelpFormatter):
     """Help that breaks no line within a name: click's own breaks behind hyphens, and can't be set not to."""
 
@@ -76,9 +81,7 @@ class HelpCommand(click.Command):
             yield
         except UsageError as error:
             field = error.where.rpartition(".")[2]
-            parameter = next(
-                (parameter for parameter in self.params if field in (parameter.name, *parameter.opts)), None
-            )
+            parameter = next((one for one in self.params if field in _names_of(one)), None)
             if parameter is not None:
                 error.where = name_of(parameter)
             raise

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import sqlalchemy as sa
@@ -23,9 +23,10 @@ from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.lanes import LANES, lane_named
+from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import Terminal, print_csv, print_json, standard_error, standard_output
+from cavra_pipeline.terminal import Terminal, print_csv, print_json, shown, standard_error, standard_output
 from cavra_pipeline.warehouse import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,9 +83,9 @@ def instant_option(
     return click.option(*name.split(), callback=_read_by(read), metavar="WHEN", help=help_text)
 
 
-def day_option(name: str, help_text: str) -> Callable[[F], F]:
+def day_option(name: str, help_text: str, **attributes: Any) -> Callable[[F], F]:
     """Returns an option whose value is a UTC day."""
-    return click.option(*name.split(), callback=_read_by(_day), metavar="DAY", help=help_text)
+    return click.option(*name.split(), callback=_read_by(_day), metavar="DAY", help=help_text, **attributes)
 
 
 LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
@@ -99,10 +100,6 @@ GENERATED_BY: Final = click.option(
 )
 BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
 LIVE: Final = click.option("--live", is_flag=True, help="Send. The host's CAVRA_LIVE_LANES must allow it.")
-RANGE: Final = options(
-    day_option("--from first", "First UTC day: YYYY-MM-DD, yesterday, or 2d for two days ago."),
-    day_option("--to last", "Last UTC day, inclusive."),
-)
 
 
 def file_option(text: str) -> Callable[[F], F]:
@@ -111,14 +108,40 @@ def file_option(text: str) -> Callable[[F], F]:
     return click.option("--output-file", "-o", type=path, metavar="FILE", help=text)
 
 
-def check_order(first: date | None, last: date | None) -> None:
-    """Refuses a range of days that ends before it begins.
+def range_option(default: str = "", *, is_required: bool = False) -> Callable[[F], F]:
+    """Returns the options ``--from`` and ``--to`` of a range of UTC days; ``--to`` alone needs no help of its own.
+
+    Args:
+        default: What ``--from`` is if it is not given, in words.
+        is_required: Whether ``--from`` must be given.
+    """
+    first = "First UTC day: YYYY-MM-DD, yesterday, or 2d (ago)." + (f"  [default: {default}]" if default else "")
+    return options(
+        day_option("--from first", first, required=is_required),
+        day_option("--to last", "Last UTC day, inclusive.  [default: today]"),
+    )
+
+
+def day_range(first: date, last: date | None, now: datetime, *, is_past: bool = True) -> list[date]:
+    """Returns the days from ``--from`` to ``--to``, which is today if it was not given.
+
+    Args:
+        first: The first day.
+        last: The last day, if it was given.
+        now: The present.
+        is_past: Whether a day that is still to come is refused: there is no report of it.
 
     Raises:
-        click.UsageError: The first day is after the last.
+        UsageError: A day is still to come, or the first is after the last.
     """
-    if first and last and first > last:
-        raise click.UsageError(f"--from {first} is after --to {last}; give the earlier day first")
+    today = now.date()
+    for name, day in (("--to", last), ("--from", first)) if is_past else ():
+        if day and day > today:
+            raise UsageError(f"{day} is still to come", where=name, remedy=f"Name a day up to {today}")
+    until = last or max(first, today)
+    if first > until:
+        raise UsageError(f"{first} is after --to {until}", where="--from", remedy="Give the earlier day first")
+    return days_between(first, until)
 
 
 def clock() -> datetime:
@@ -126,8 +149,30 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+def require_home(settings: Settings) -> None:
+    """Refuses a home that is not there, as a mistyped CAVRA_HOME is not.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not settings.home.is_dir():
+        remedy = "Run cavra-pipeline demo or cavra-pipeline import PATH to make it, or set CAVRA_HOME to yours"
+        raise UsageError("there is no home yet", where=str(settings.home), remedy=remedy)
+
+
 def home() -> Settings:
-    """Returns the settings of the home, with its folders and its key made; a home that is new is said."""
+    """Returns the settings of the home, with its folders and its key made.
+
+    Raises:
+        UsageError: There is no home.
+    """
+    settings = load_settings()
+    require_home(settings)
+    return open_home(settings)
+
+
+def new_home() -> Settings:
+    """Returns the settings of the home, which is made where there is none; that is said."""
     settings = load_settings()
     is_new = not settings.home.exists()
     opened = open_home(settings)
@@ -206,3 +251,10 @@ def exit_with(failures: Iterable[PipelineError], notes: Iterable[str] = ()) -> N
         err.failure("error:", failure)
         code = EXIT_FAILED
     sys.exit(code)
+
+
+def exit_after_run(has_succeeded: bool) -> NoReturn:
+    """Ends the command as its Dagster run ended."""
+    if not has_succeeded:
+        standard_error().print(shown("error:", "red"), "a Dagster run failed; its log is above, and in the Dagster UI")
+    sys.exit(0 if has_succeeded else EXIT_FAILED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -31,6 +31,9 @@ from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.retry.sender import host_connectors, host_problems, open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.terminal import Terminal
+
+#: The least that a connector file says.
+_CONNECTORS_EXAMPLE: Final = ("For example:", "  connectors:", "    slack:", "      url_env: CAVRA_SLACK_URL")
 
 
 @command(
@@ -111,14 +114,18 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
             "it takes a state or --withdraw, one of them", where="ack", remedy="Give --state STATE or --withdraw"
         )
     about = {"subject": subject, "provider": provider, "by": by}
-    if state is None:
-        written = withdraw(home(), lane, **about, now=clock())
-    else:
-        written = acknowledge(home(), lane, **about, state=state, now=clock(), is_forced=force)
+    try:
+        if state is None:
+            written = withdraw(home(), lane, **about, now=clock())
+        else:
+            written = acknowledge(home(), lane, **about, state=state, now=clock(), is_forced=force)
+    except UsageError as error:
+        error.where = error.where.replace(lane.subject_field, "--subject").replace("and provider", "and --provider")
+        raise
 
     def show(console: Terminal, _document: object) -> None:
         word = "withdrawn" if is_withdrawn else written["acknowledgement_state"]
-        console.print(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})")
+        console.print(f"{word}: {subject} for {provider} ({written['session_id']})")
         say_if_later(console, written)
         console.next(f"cavra-pipeline explain {subject} {provider}")
 
@@ -184,7 +191,8 @@ def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
         console.table("Connectors that are on", ("connector", "state"), rows)
     else:
         console.print("No connector is on. This file switches them on (docs/connectors.md):")
-        console.print(document["file"], soft_wrap=True)
+        for line in (document["file"], *_CONNECTORS_EXAMPLE):
+            console.print(line, soft_wrap=True)
     show_connector_problems(console, document["connector_problems"])
 
 

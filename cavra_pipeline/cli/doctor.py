@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock
+from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock, require_home
 from cavra_pipeline.cli.tables import ago, daemon_words
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing_zone import landing_days
@@ -108,10 +108,7 @@ def _run_check(part: str, examine: Callable[[], str]) -> _Check:
 
 
 def _home(settings: Settings) -> str:
-    if not settings.home.is_dir():
-        raise PipelineError(
-            "there is no home yet", where=str(settings.home), remedy="Run cavra-pipeline import PATH, or set CAVRA_HOME"
-        )
+    require_home(settings)
     if settings.home.stat().st_mode & _OTHERS:
         raise PipelineError(
             "others may read the home", where=str(settings.home), remedy=f"Run: chmod 700 {settings.home}"

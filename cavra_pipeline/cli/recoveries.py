@@ -22,8 +22,8 @@ from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.reports.closure import ITEM_WORDS, closure_reports
-from cavra_pipeline.reports.overview import has_evidence
-from cavra_pipeline.terminal import Terminal
+from cavra_pipeline.reports.overview import extent
+from cavra_pipeline.terminal import Terminal, lines, shown
 
 #: The statuses of recoveries, the worst first, and what a person calls them.
 _STATUSES: Final = {"breached": "Past the limit", "open": "Open", "closed": "Closed"}
@@ -43,8 +43,8 @@ def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: st
     now, parameters = clock(), checked(RecoveryParameters, {"slo_minutes": slo_minutes})
     with reading() as session:
         (report,) = recovery_reports(session, parameters, instants=[as_of or now], now=now, generated_by=generated_by)
-        is_empty = not has_evidence(session, as_of or now)
-    show = unless_empty(_show_recoveries, "Recoveries", is_empty=is_empty)
+        evidence = extent(session, as_of or now)
+    show = unless_empty(_show_recoveries, "Recoveries", evidence)
     answer(report, show, "recoveries", columns.RECOVERIES)
 
 
@@ -61,8 +61,8 @@ def closure(as_of: datetime | None, generated_by: str) -> None:
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
-        is_empty = not has_evidence(session, as_of or now)
-    show = unless_empty(_show_closure, "Closure", is_empty=is_empty)
+        evidence = extent(session, as_of or now)
+    show = unless_empty(_show_closure, "Closure", evidence)
     answer(report, show, "open_items", columns.OPEN_ITEMS)
 
 
@@ -137,7 +137,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
             if listed_recovery["slo_status"] == status
         ]
         if rows:
-            console.table(title, ("playbook", "provider", "owner", "open for", "state", "opened (UTC)"), rows)
+            console.table(title, ("playbook", "provider", "state, open for", "owner", "opened (UTC)"), rows)
     if outages := [group for group in report["recovery_groups"] if group["recovery_count"] > 1]:
         console.table(
             "Overlapping recoveries, probably of one outage",
@@ -166,9 +166,8 @@ def _row(listed_recovery: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     return (
         listed_recovery["playbook_id"],
         listed_recovery["provider"],
+        lines(listed_recovery["closure_state"], shown(short_duration(minutes), "dim")),
         owner,
-        short_duration(minutes),
-        listed_recovery["closure_state"],
         opened,
     )
 

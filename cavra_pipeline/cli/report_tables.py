@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.cli.tables import (
-    NO_EVIDENCE,
     PLAN_STATES,
     ago,
     duration_or_never,
     level,
     near_time,
+    no_evidence,
     said,
     short_time,
     show_plan_states,
@@ -25,6 +25,7 @@ from cavra_pipeline.executive.words import count, fix_words, incident_sentence, 
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.reports.cause_words import WHERE_APPROVED
+from cavra_pipeline.reports.overview import Extent
 from cavra_pipeline.terminal import Terminal, lines, shown
 
 Show = Callable[[Terminal, Any], None]
@@ -34,15 +35,18 @@ Uncleared = Mapping[str, Collection[tuple[str, str]]]
 _STATES: Final = {"retry": "ready", "wait": "waiting", "suppress": "exhausted"}
 
 
-def show_no_evidence(console: Terminal, document: Mapping[str, Any], title: str) -> None:
+def show_no_evidence(console: Terminal, document: Mapping[str, Any], title: str, evidence: Extent) -> None:
     """Shows, instead of an answer, that there is no evidence that one could be based on."""
-    console.facts(title, [("state", NO_EVIDENCE), ("as of", f"{short_time(document['as_of'])} UTC")])
-    console.next("cavra-pipeline import PATH")
+    console.facts(title, [("state", no_evidence(evidence)), ("as of", f"{short_time(document['as_of'])} UTC")])
+    if not evidence.oldest_at:
+        console.next("cavra-pipeline import PATH")
 
 
-def unless_empty(show: Show, title: str, *, is_empty: bool) -> Show:
-    """Returns how an answer is shown, or on a home without evidence that there is none."""
-    return (lambda console, document: show_no_evidence(console, document, title)) if is_empty else show
+def unless_empty(show: Show, title: str, evidence: Extent) -> Show:
+    """Returns how an answer is shown, or without evidence that there is none."""
+    if not evidence.is_empty:
+        return show
+    return lambda console, document: show_no_evidence(console, document, title, evidence)
 
 
 def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -298,9 +302,6 @@ def _plan_cells(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows dashboard counts."""
     as_of, lanes = short_time(document["as_of"]), document["lanes"].items()
-    if not document["evidence_record_count"]:
-        show_no_evidence(console, document, "Dashboard")
-        return
     runs = [
         (name, level(lane["alert_level"]), lane["evidence_record_count"], lane["dry_worker_run_count"],
          lane["live_worker_run_count"], "yes" if lane["open_outage_count"] else "no")

@@ -49,12 +49,13 @@ from cavra_pipeline.reports.health import (
 )
 from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_pairs
-from cavra_pipeline.reports.overview import has_evidence
+from cavra_pipeline.reports.overview import extent
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
+from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.warehouse import Session
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
@@ -97,25 +98,25 @@ def retry_health_command(
             for each_lane in ([lane] if lane else LANES.values())
         ]
         reports = [report for report in every if lane or report["alert_level"] != UNKNOWN]
-        is_empty = not has_evidence(session, as_of or now)
+        evidence = extent(session, as_of or now)
         about = _beside_health(session, lane, naive_utc(as_of or now)) if lane else {}
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
         document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
-        show = unless_empty(show_health_of_lanes, "Retry health", is_empty=is_empty)
+        show = unless_empty(show_health_of_lanes, "Retry health", evidence)
         answer(
             document, show, lambda lanes_document: _alert_rows(lanes_document["lanes"].values()), columns.HEALTH_ALERTS
         )
     else:
         with reading_state() as c:
             (slots,) = slots_of_reports(c, reports)
+
+        def show_one(console: Terminal, report: Mapping[str, Any]) -> None:
+            show_health(console, report, BesideHealth(slots=slots, **about))
+
         answer(
             reports[0],
-            unless_empty(
-                lambda console, report: show_health(console, report, BesideHealth(slots=slots, **about)),
-                "Retry health",
-                is_empty=is_empty and not slots,
-            ),
+            show_one if slots else unless_empty(show_one, "Retry health", evidence),
             lambda report: _alert_rows([report]),
             columns.HEALTH_ALERTS,
         )
@@ -170,7 +171,7 @@ def retry_plan_command(
         uncleared = {
             each_lane.name: _uncleared(session, each_lane, plan) for each_lane, plan in zip(lanes, plans, strict=True)
         }
-        is_empty = not has_evidence(session, as_of or now)
+        evidence = extent(session, as_of or now)
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
 
@@ -179,7 +180,7 @@ def retry_plan_command(
 
     if lane:
         show = unless_empty(
-            lambda console, plan: show_plan(console, plan, uncleared[lane.name]), "Retry plan", is_empty=is_empty
+            lambda console, plan: show_plan(console, plan, uncleared[lane.name]), "Retry plan", evidence
         )
         answer(plans[0], show, rows, columns.plan_columns(lanes))
         return
@@ -187,7 +188,7 @@ def retry_plan_command(
     show = unless_empty(
         lambda console, plans_document: show_plans_of_lanes(console, plans_document, uncleared),
         "Retry plans",
-        is_empty=is_empty,
+        evidence,
     )
     answer(document, show, rows, columns.plan_columns(lanes))
 
@@ -212,8 +213,9 @@ def dashboard(as_of: datetime | None) -> None:
     now = clock()
     with reading() as session:
         (document,) = dashboards(session, instants=[as_of or now], now=now)
+        evidence = extent(session, as_of or now)
     answer(
         document,
-        show_dashboard,
+        unless_empty(show_dashboard, "Dashboard", evidence),
         lambda counts_by_lane: [{"lane": lane} | counts for lane, counts in counts_by_lane["lanes"].items()],
     )

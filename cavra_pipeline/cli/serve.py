@@ -1,4 +1,4 @@
-"""The commands that serve the HTTP API or the Dagster UI, make a token, refresh reports, and run the demo."""
+"""The commands that serve the HTTP API or the Dagster UI, make a token, and run the demo."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
-from datetime import date
-from typing import TYPE_CHECKING, Final, NoReturn
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
-from cavra_pipeline.cli.command import TABLE, OneOf, answers, command, form_of_answer
-from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, answer, check_order, clock, home
+from cavra_pipeline.cli.command import JSON, TABLE, OneOf, answers, answers_as, command, form_of_answer
+from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock, exit_after_run, home, new_home
 from cavra_pipeline.cli.processes import Program, Programs, is_answering, require_free
 from cavra_pipeline.cli.tables import show_wrong
+from cavra_pipeline.documents import instant
 from cavra_pipeline.escaping import LineFormatter
-from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.settings import load_settings
-from cavra_pipeline.terminal import Terminal, print_document, shown, standard_error, standard_output
+from cavra_pipeline.terminal import Terminal, print_document, standard_error, standard_output
 
 if TYPE_CHECKING:
     from cavra_pipeline.demo.month import Story
@@ -55,7 +55,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     from cavra_pipeline.console import console_router
     from cavra_pipeline.definitions import open_dagster
 
-    settings = home()
+    settings = new_home()
     tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
     check_exposure(host, tokens)
     handler = logging.StreamHandler()
@@ -102,36 +102,9 @@ def api_token(name: str, scopes: tuple[str, ...]) -> None:
     print_document(line)
 
 
-@command("refresh", "cavra-pipeline refresh", "cavra-pipeline refresh --from yesterday --to today")
-@RANGE
-@click.option("--run-id", metavar="ID", help="Id that the Dagster run is to have.")
-def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
-    """Ingest and make the reports of days as one Dagster run.
-
-    Today if no day is given. It needs no daemon.
-    """
-    from cavra_pipeline.definitions import REFRESH_JOB, REFRESH_TAGS, materialize
-
-    settings, now = home(), clock()
-    until = last or now.date()
-    since = first or until
-    check_order(since, until)
-    evaluated_at(until, now)
-    ended = materialize(settings, REFRESH_JOB, days_between(since, until), run_id=run_id, tags=REFRESH_TAGS)
-    if ended:
-        standard_error().print(f"refreshed {since} to {until}")
-    _exit_after_run(ended)
-
-
-def _exit_after_run(succeeded: bool) -> NoReturn:
-    """Ends the command as its Dagster run ended."""
-    if not succeeded:
-        standard_error().print(shown("error:", "red"), "a Dagster run failed; its log is above, and in the Dagster UI")
-    sys.exit(0 if succeeded else EXIT_FAILED)
-
-
 @command("demo", "cavra-pipeline demo", "cavra-pipeline demo --stories")
 @click.option("--stories", is_flag=True, help="Only list what happened in the month that the demo brought in.")
+@answers_as(TABLE, JSON)
 def demo(stories: bool) -> None:
     """Import a recorded bad month and say what is wrong.
 
@@ -141,23 +114,31 @@ def demo(stories: bool) -> None:
     """
     from cavra_pipeline.demo.run import month_of, run_demo
 
-    settings, now = home(), clock()
-    out = standard_output()
     if stories:
-        _show_stories(out, month_of(settings).stories())
+        told = month_of(home()).stories()
+        spans = [{"began_at": instant(story.began_at), "ended_at": instant(story.ended_at)} for story in told]
+        rows = [{**asdict(story), **span} for story, span in zip(told, spans, strict=True)]
+        answer({"stories": rows}, lambda console, _: _show_stories(console, told))
         return
+    settings, now = new_home(), clock()
     # To the minute, as the heading says it: --as-of with the heading's time then gives the same words.
     now = now.replace(second=0, microsecond=0)
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
-    show_wrong(out, f"What is wrong as of {now:{_MINUTES}} UTC, and the command that shows it", outcome.wrong)
-    show_wrong(out, "What was wrong earlier in the month", outcome.earlier)
     pages = {
         "console": settings.console_url,
         "executive report": f"{settings.console_url}/#/executive",
         "Dagster": settings.dagster_url,
     }
-    out.facts("Pages, while cavra-pipeline dev runs", pages.items())
-    _exit_after_run(outcome.succeeded)
+
+    def show(console: Terminal, _document: object) -> None:
+        show_wrong(console, f"What is wrong as of {now:{_MINUTES}} UTC, and the command that shows it", outcome.wrong)
+        show_wrong(console, "What was wrong earlier in the month", outcome.earlier)
+        console.facts("Pages, while cavra-pipeline dev runs", pages.items())
+
+    wrong, earlier = ([asdict(problem) for problem in problems] for problems in (outcome.wrong, outcome.earlier))
+    document = {"as_of": instant(now), "has_succeeded": outcome.succeeded, "wrong": wrong, "earlier": earlier}
+    answer({**document, "pages": pages}, show)
+    exit_after_run(outcome.succeeded)
 
 
 @command("open", "cavra-pipeline open", "cavra-pipeline open dagster --print")
@@ -222,7 +203,7 @@ def dev(port: int, host: str, console_port: int) -> None:
     # Refuses here what Dagster, whose own refusal would be in the log, could not load.
     import cavra_pipeline.definitions  # noqa: F401
 
-    settings = home()
+    settings = new_home()
     log = settings.home / "dev.log"
     require_free(host, port, "--port")
     require_free(LOOPBACK, console_port, "--console-port")

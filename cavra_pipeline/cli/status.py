@@ -11,13 +11,13 @@ from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
 from cavra_pipeline.cli.tables import (
-    NO_EVIDENCE,
     PLAN_STATES,
     ago,
     daemon_words,
     duration_or_never,
     is_daemon_off,
     level,
+    no_evidence,
     short_time,
     show_plan_states,
     show_wrong,
@@ -26,7 +26,7 @@ from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.executive.wrong import Wrong, main_causes, what_is_wrong
-from cavra_pipeline.reports.overview import overview
+from cavra_pipeline.reports.overview import Extent, extent, overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
@@ -44,6 +44,7 @@ def status(as_of: datetime | None) -> None:
     settings, now = home(), clock()
     with warehouse_of(settings).reading() as session:
         document = overview(session, as_of=as_of or now, now=now)
+        evidence = extent(session, as_of or now)
         document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
@@ -62,12 +63,14 @@ def status(as_of: datetime | None) -> None:
             "problem_count": len(host_problems(settings)),
         },
     }
-    document["next"] = _next(document, is_of_now=as_of is None)
+    # Before the first record nothing can be done; the home as it stands now has the next command.
+    is_before = evidence.is_empty and evidence.oldest_at
+    document["next"] = "cavra-pipeline status" if is_before else _next(document, is_of_now=as_of is None)
     is_daemon_off_now = as_of is None and is_daemon_off(document["daemon"])
     wrong = what_is_wrong(document, leaks, is_daemon_off=is_daemon_off_now)
     answer(
         document,
-        lambda console, summary: _show(console, summary, wrong, is_of_now=as_of is None),
+        lambda console, summary: _show(console, summary, wrong, evidence, is_of_now=as_of is None),
         _lane_rows,
     )
 
@@ -96,7 +99,9 @@ def _next(document: Mapping[str, Any], *, is_of_now: bool) -> str:
     return next((words for holds, words in ways if holds), next_command("dashboard"))
 
 
-def _show(console: Terminal, document: Mapping[str, Any], wrong: Sequence[Wrong], *, is_of_now: bool) -> None:
+def _show(
+    console: Terminal, document: Mapping[str, Any], wrong: Sequence[Wrong], evidence_extent: Extent, *, is_of_now: bool
+) -> None:
     evidence, alerts = document["evidence"], document["alerts"]
     connectors, daemon = document["connectors"], document["daemon"]
     to_fix = connectors["problem_count"]
@@ -106,7 +111,7 @@ def _show(console: Terminal, document: Mapping[str, Any], wrong: Sequence[Wrong]
         [
             (
                 "state",
-                level(_state(document) if evidence["record_count"] else NO_EVIDENCE),
+                level(_state(document) if evidence["record_count"] else no_evidence(evidence_extent)),
             ),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("evidence", _evidence(evidence)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from cavra_pipeline.cli.common import clock, next_command
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.wrong import Wrong, some
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, REASON_WORDS
+from cavra_pipeline.reports.overview import Extent
 from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 
 _LEVEL_STYLES: Final = {
@@ -23,7 +24,6 @@ _LEVEL_STYLES: Final = {
     "closed": "green",
 }
 
-NO_EVIDENCE: Final = "no evidence yet; cavra-pipeline demo brings a recorded month"
 #: Where a failing delivery stands in a retry plan (glossary), what can go now first.
 PLAN_STATES: Final = ("ready", "held", "waiting", "exhausted")
 #: Decisions of a retry plan, and why a plan or a worker run decided so; what is not here is said as it stands.
@@ -42,6 +42,13 @@ _WORDS: Final = {
 }
 #: What a list needs beside its sentences, in columns.
 _OF_A_LIST: Final = 5
+
+
+def no_evidence(evidence: Extent) -> str:
+    """Says that there is no evidence: none at all, or none before the first record."""
+    if evidence.oldest_at:
+        return f"no evidence yet: the first record is of {short_time(evidence.oldest_at)} UTC"
+    return "no evidence yet; cavra-pipeline demo brings a recorded month"
 
 
 def said(name: str | None) -> str:
@@ -63,6 +70,17 @@ def near_time(moment: str | None, as_of: str | None = None) -> str:
     """Shows an instant to the minute, in UTC: without its year, unless that is another one than that of `as_of`."""
     is_plain = moment is not None and (as_of is None or moment[:4] == as_of[:4])
     return short_time(moment)[len("2026-") :] if is_plain else short_time(moment)
+
+
+def as_facts(title: str, pairs: Sequence[tuple[str, Any]], *after: str) -> Callable[[Terminal, Any], None]:
+    """Returns how an answer is shown: a line for each pair, and the commands that lead on."""
+
+    def show(console: Terminal, _document: Any) -> None:
+        console.facts(title, pairs)
+        if after:
+            console.next(*after)
+
+    return show
 
 
 def say_if_later(console: Terminal, written: Mapping[str, Any]) -> None:

@@ -64,7 +64,7 @@ def what_is_wrong(
         *([_DAEMON_OFF] if is_daemon_off else []),
         *(Wrong(incident_sentence(incident, overview["as_of"]), ("incidents --open",)) for incident in incidents),
         *_leaked(leaks or {}),
-        *_down_line(down),
+        *_down_lines(down),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
         *_recoveries(overview["recoveries"]),
         *_held_retries([lane for lane in lanes if lane["held_count"]], sum(lane["retryable_count"] for lane in lanes)),
@@ -110,19 +110,23 @@ def _leaked(leaks: Mapping[date, int]) -> Iterator[Wrong]:
 
 
 def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The lanes whose worker has missed runs up to now, each with for how long."""
+    """The lanes whose worker has missed runs up to now, each with for how long; empty where none has run yet."""
     return [
-        (name, f"for {short_duration(down_minutes(since, overview['as_of']))}" if since else "never ran")
+        (name, f"for {short_duration(down_minutes(since, overview['as_of']))}" if since else "")
         for name, lane in overview["lanes"].items()
         for since in [lane["outage_open_since"]]
         if lane["latest_worker_age_minutes"] is None or (since and not lane["usual_interval_minutes"])
     ]
 
 
-def _down_line(down: list[tuple[str, str]]) -> Iterator[Wrong]:
-    if down:
-        names = some([f"{name} {since}" for name, since in down])
-        yield Wrong(f"{are(len(down), 'worker')} down: {names}", (f"retry-health --lane {down[0][0]}",))
+def _down_lines(down: list[tuple[str, str]]) -> Iterator[Wrong]:
+    ran = [f"{name} {since}" for name, since in down if since]
+    never = [name for name, since in down if not since]
+    if ran:
+        first = next(name for name, since in down if since)
+        yield Wrong(f"{are(len(ran), 'worker')} down: {some(ran)}", (f"retry-health --lane {first}",))
+    if never:
+        yield Wrong(f"no worker run has been recorded yet: {some(never)}", (f"retry-health --lane {never[0]}",))
 
 
 def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -68,10 +69,23 @@ def _increase(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
     return int(after[name]) - int(before[name])
 
 
-def has_evidence(session: Session, at: datetime) -> bool:
-    """Returns whether a home has any evidence record at an instant."""
-    (newest_evidence,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
-    return bool(newest_evidence["record_count"])
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far back a home's evidence goes, as an instant sees it.
+
+    Attributes:
+        is_empty: Whether there is no record up to the instant.
+        oldest_at: The first record of all, which is later then; None in a home without evidence.
+    """
+
+    is_empty: bool
+    oldest_at: str | None
+
+
+def extent(session: Session, at: datetime) -> Extent:
+    """Returns whether there is evidence at an instant, and since when there is any."""
+    (evidence,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
+    return Extent(not evidence["record_count"], instant(evidence["oldest_record_at"]))
 
 
 def _lane(session: Session, lane: Lane, health: Mapping[str, Any], as_of: datetime, now: datetime) -> dict[str, Any]:

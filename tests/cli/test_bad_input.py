@@ -84,10 +84,12 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "day that is none": (["ingest", "--from", "2026-02-30"], ["2026-02-30", "YYYY-MM-DD"]),
     "day of another shape": (["ingest", "--to", "25.06.2026"], ["25.06.2026", "YYYY-MM-DD"]),
     "from after to": (["ingest", "--from", "2026-06-26", "--to", "2026-06-25"], ["after --to 2026-06-25"]),
-    "backfill from after to": (["backfill", "--from", "2026-06-26", "--to", "2026-06-25"], ["not after the last"]),
-    "backfill without an end": (["backfill", "--from", "2026-06-26"], ["both days", "Give --from DAY --to DAY"]),
+    "backfill from after to": (["backfill", "--from", "2026-06-26", "--to", "2026-06-25"], ["--from: 2026-06-26 is after"]),
+    "backfill without a beginning": (["backfill", "--to", "2026-06-26"], ["--from is missing", "Add --from DAY"]),
+    "table without a beginning": (["table", "drops", "d.csv", "--to", "2026-06-26"], ["--from: a range begins"]),
+    "refresh of days to come": (["refresh", "--to", "9998-01-01"], ["--to: 9998-01-01 is still to come"]),
     "backfill of days to come": (
-        ["backfill", "--from", "2026-06-25", "--to", "9998-01-01"], ["9998-01-01 is still to come"],
+        ["backfill", "--from", "2026-06-25", "--to", "9998-01-01"], ["--to: 9998-01-01 is still to come"],
     ),
     "import of nothing": (["import"], ["PATH: there is nothing to import", "--sources"]),
     "unknown command": (["retry-wealth"], ["No such command 'retry-wealth'", "Did you mean retry-health?"]),
@@ -137,7 +139,7 @@ def test_a_home_that_can_not_be_written_is_said_before_anything_is_done(tmp_path
     (tmp_path / "file").write_text("a file where a folder belongs")
     home = tmp_path / "file" / "home"
 
-    for asked in (["ingest"], ["import", str(tmp_path / "file")], ["retry-plan", *LANE], ["quarantine"], ["demo"]):
+    for asked in (["ingest"], ["import", str(tmp_path / "file")], ["backfill", "--from", "1d"], ["demo"]):
         said = command(home, *asked)
         refused(
             said.code, 2, said.err, f"CAVRA_HOME={home}: the home folder can't be written", "set CAVRA_HOME to another"

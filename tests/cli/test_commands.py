@@ -263,6 +263,8 @@ def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_
     assert len(before) == said.document["report_count"]
     command(settings.home, "backfill", "--from", "2026-06-24", "--to", "2026-06-26")
     assert saved(settings) == before
+    refreshed = process(settings.home, "refresh", "--from", "2026-06-25", "--to", "2026-06-26", "--json")
+    assert json.loads(refreshed.out).items() >= {"day_count": 2, "report_count": 2 * REPORTS_A_DAY}.items()
 
 
 @pytest.mark.slow
@@ -310,3 +312,4 @@ def test_the_demo_takes_the_real_path_and_says_what_is_wrong_and_where_to_look(t
     stories = command(home, "demo", "--stories").out
     assert len(re.findall(r"(?m)^ ?\d{4}-\d\d-\d\d \d\d:\d\d  ", stories)) == 27
     assert command(home, "demo", "--stories").out == stories
+    assert len(command(home, "demo", "--stories", "--json").document["stories"]) == 27

@@ -65,6 +65,27 @@ def test_status_says_of_each_lane_what_its_reports_say(settings: Settings) -> No
     assert "--as-of" not in command(settings.home, "status", "--json").document["next"]
 
 
+def test_a_lane_without_a_worker_run_is_not_said_to_be_down(settings: Settings) -> None:
+    text = command(settings.home, "status", *AS_OF).out
+
+    assert "no worker run has been recorded yet: executive_report" in text
+    assert "down" not in text
+
+
+def test_the_health_of_a_lane_names_its_incident_and_its_failed_retries(tmp_path: Path) -> None:
+    failing = [delivery(at(40 + n), subject=f"s-{n}", failed=["servicenow"], status_codes=[401]) for n in range(4)]
+    home = home_with(tmp_path, [worker_run(at(5)), plan(at(5)), *failing, execution(at(35), subject="s-1")])
+    take_in(home)
+
+    text = command(home.home, "retry-health", "--lane", "recovery_escalation", *AS_OF).out
+    other = command(home.home, "retry-health", "--lane", "executive_report", *AS_OF).out
+
+    assert "ServiceNow" in text.partition("Problems")[2]
+    (row,) = [line.split() for line in text.partition("Failed and skipped retries")[2].splitlines() if "failed" in line]
+    assert (row[0], row[1], row[-1]) == ("s-1", "slack", "failed")
+    assert not any(words in other for words in ("ServiceNow", "Failed and skipped retries"))
+
+
 def test_a_worker_that_runs_under_a_disabled_schedule_is_not_said_to_be_down(tmp_path: Path) -> None:
     home = home_with(
         tmp_path,
@@ -216,7 +237,7 @@ def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) ->
 
 
 def test_status_of_an_empty_home_names_import_as_the_next_command(tmp_path: Path) -> None:
-    document = command(tmp_path / "home", "status", "--json").document
+    document = command(tmp_path, "status", "--json").document
 
     assert (document["evidence"]["record_count"], document["next"]) == (0, "cavra-pipeline import PATH")
     assert document["lanes"].keys() == {lane.name for lane in LANES.values() if lane.is_always_in_use}
@@ -248,11 +269,26 @@ def test_doctor_finds_nothing_wrong_in_a_home_that_works(settings: Settings) -> 
     assert found["dagster"] == "warning"
 
 
-def test_a_command_that_makes_a_home_says_so_once_and_doctor_makes_none(tmp_path: Path) -> None:
-    assert "there is no home yet" in command(tmp_path / "mistyped", "doctor").out
-    assert not (tmp_path / "mistyped").exists()
-    assert f"note: made a new home: {tmp_path}/mistyped (" in command(tmp_path / "mistyped", "status").err
-    assert "made a new home" not in command(tmp_path / "mistyped", "status").err
+@pytest.mark.parametrize("name", ["status", "retry-plan", "alerts", "worker --lane executive_report", "sql drops"])
+def test_a_mistyped_home_is_refused_and_not_made(name: str, tmp_path: Path) -> None:
+    said = command(tmp_path / "mistyped", *name.split())
+
+    assert (said.code, said.out) == (2, "")
+    assert "there is no home yet" in said.err
+    assert "cavra-pipeline import PATH" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_brings_evidence_makes_a_home_and_says_so_once(tmp_path: Path) -> None:
+    assert f"note: made a new home: {tmp_path}/home (" in command(tmp_path / "home", "ingest").err
+    assert "made a new home" not in command(tmp_path / "home", "ingest").err
+
+
+def test_an_instant_before_the_first_record_is_no_empty_home(settings: Settings) -> None:
+    for name in ("status", "retry-plan", "dashboard"):
+        said = command(settings.home, name, "--as-of", "2001-01-01").out
+        assert "no evidence yet: the first record is of 2026-06-25" in said
+        assert not any(word in said for word in ("demo", "import PATH"))
 
 
 def test_a_command_that_leads_on_repeats_the_instant_as_it_was_written(settings: Settings) -> None:
