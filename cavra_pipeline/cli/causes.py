@@ -202,7 +202,7 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Co
             elif live:
                 console.next(f"{step}, then try one retry", f"cavra-pipeline worker --lane {live[0]} --probe --live")
             else:
-                console.next(f"{step}, then see what is tried when", "cavra-pipeline forecast")
+                console.next(f"{step}, then see when each retry is tried", next_command("forecast"))
 
 
 def _counted(every: int, still_open: int) -> str:
@@ -328,7 +328,8 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
 def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows what becomes of failing deliveries if nothing changes."""
     subject = LANES[document["lane"]].subject_field
-    late = short_duration(document["late_by_minutes"])
+    minutes = document["late_by_minutes"]
+    late = f"; the longest waits {short_duration(minutes)} for its turn" if minutes else ""
     console.facts(
         f"Forecast of {document['lane']}",
         [
@@ -336,11 +337,11 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             ("until", f"{short_time(document['until'])} UTC, {document['runs']:,} worker runs"),
             (
                 "if every retry fails",
-                f"{document['exhausted_count']:,} of {document['pair_count']:,} would be exhausted",
+                f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted",
             ),
             ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
             ("not retried", f"{document['never_tried_count']:,}"),
-            ("queue", f"at most {document['queue_peak']:,} due before one run; the longest waits {late} for its turn"),
+            ("queue", f"at most {document['queue_peak']:,} due before one run{late}"),
         ],
     )
     if document["pairs"]:
@@ -353,8 +354,8 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             )
             for pair in document["pairs"]
         ]
-        columns = ("subject", "provider", "first tried", "would exhaust")
+        columns = ("subject", "provider", "first tried", "exhausts at")
         console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
-        console.print("would exhaust: when its attempts are used up if every retry fails", style="dim")
+        console.print("exhausts at: when its attempts are used up if every retry fails", style="dim")
         first = min(document["pairs"], key=lambda pair: (pair["exhausted_at"] is None, pair["exhausted_at"]))
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))

@@ -81,7 +81,7 @@ class HelpCommand(click.Command):
             yield
         except UsageError as error:
             field = error.where.rpartition(".")[2]
-            parameter = next((one for one in self.params if field in _names_of(one)), None)
+            parameter = next(filter(lambda declared: field in _names_of(declared), self.params), None)
             if parameter is not None:
                 error.where = name_of(parameter)
             raise

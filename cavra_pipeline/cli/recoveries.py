@@ -137,7 +137,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
             if listed_recovery["slo_status"] == status
         ]
         if rows:
-            console.table(title, ("playbook", "provider", "state, open for", "owner", "opened (UTC)"), rows)
+            _show_rows(console, title, rows)
     if outages := [group for group in report["recovery_groups"] if group["recovery_count"] > 1]:
         console.table(
             "Overlapping recoveries, probably of one outage",
@@ -156,6 +156,15 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         console.next(next_command("escalate"), "cavra-pipeline recovery close -h")
 
 
+def _show_rows(console: Terminal, title: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Shows recoveries, a line each; two where the owner would not fit beside state and age."""
+    columns: tuple[str, ...] = ("playbook", "provider", "state", "open for", "owner", "opened (UTC)")
+    if not console.has_room(columns[:-1], rows):
+        columns = (*columns[:2], "state, open for", *columns[4:])
+        rows = [(*row[:2], lines(row[2], shown(row[3], "dim")), *row[4:]) for row in rows]
+    console.table(title, columns, rows)
+
+
 def _row(listed_recovery: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     minutes = (
         listed_recovery["age_minutes"]
@@ -166,7 +175,8 @@ def _row(listed_recovery: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     return (
         listed_recovery["playbook_id"],
         listed_recovery["provider"],
-        lines(listed_recovery["closure_state"], shown(short_duration(minutes), "dim")),
+        listed_recovery["closure_state"],
+        short_duration(minutes),
         owner,
         opened,
     )

@@ -115,10 +115,10 @@ def demo(stories: bool) -> None:
     from cavra_pipeline.demo.run import month_of, run_demo
 
     if stories:
-        told = month_of(home()).stories()
-        spans = [{"began_at": instant(story.began_at), "ended_at": instant(story.ended_at)} for story in told]
-        rows = [{**asdict(story), **span} for story, span in zip(told, spans, strict=True)]
-        answer({"stories": rows}, lambda console, _: _show_stories(console, told))
+        month_stories = month_of(home()).stories()
+        spans = [{"began_at": instant(story.began_at), "ended_at": instant(story.ended_at)} for story in month_stories]
+        rows = [{**asdict(story), **span} for story, span in zip(month_stories, spans, strict=True)]
+        answer({"stories": rows}, lambda console, _: _show_stories(console, month_stories))
         return
     settings, now = new_home(), clock()
     # To the minute, as the heading says it: --as-of with the heading's time then gives the same words.

@@ -179,7 +179,7 @@ class HomeKeeper:
             with fresh.writing("apply prunings") as session:
                 apply_prunings(session, self._state)
             if ingested_keys - gone:
-                # Whoever asked for it is told by the command.
+                # The command of whoever requested it says so itself.
                 severity = logging.INFO if because == REQUESTED else logging.WARNING
                 count = len(ingested_keys - gone)
                 _log.log(severity, "%s was rebuilt from %d landing files (%s)", self._where, count, because)

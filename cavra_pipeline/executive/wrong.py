@@ -24,7 +24,7 @@ _CAUSES: Final = {
     "delivery": "failing",
 }
 #: What due retries are held for, of one kind and beside others.
-_HELD: Final = {
+_GATE_WORDS: Final = {
     Gate.ACKNOWLEDGEMENT: ("for an acknowledgement", "to acknowledge"),
     Gate.APPROVAL: ("for an approval in CAVRA", "to approve in CAVRA"),
 }
@@ -144,8 +144,8 @@ def _held_retries(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
         held_counts: Counter[Gate] = Counter()
         for lane in lanes:
             held_counts[LANES[lane["lane"]].gate] += lane["held_count"]
-        to_do = listed([f"{number:,} {_HELD[gate][1]}" for gate, number in held_counts.items()])
-        why = f": {to_do}" if len(held_counts) > 1 else f" {_HELD[next(iter(held_counts))][0]}"
+        to_do = listed([f"{number:,} {_GATE_WORDS[gate][1]}" for gate, number in held_counts.items()])
+        why = f": {to_do}" if len(held_counts) > 1 else f" {_GATE_WORDS[next(iter(held_counts))][0]}"
         words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
         is_held = "is held" if held_counts.total() == 1 else "are held"
         yield Wrong(f"{held_counts.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}", (words,))

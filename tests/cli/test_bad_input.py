@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "day that is none": (["ingest", "--from", "2026-02-30"], ["2026-02-30", "YYYY-MM-DD"]),
     "day of another shape": (["ingest", "--to", "25.06.2026"], ["25.06.2026", "YYYY-MM-DD"]),
     "from after to": (["ingest", "--from", "2026-06-26", "--to", "2026-06-25"], ["after --to 2026-06-25"]),
-    "backfill from after to": (["backfill", "--from", "2026-06-26", "--to", "2026-06-25"], ["--from: 2026-06-26 is after"]),
+    "backfill from after to": (["backfill", "--from", "2026-06-26", "--to", "2026-06-25"], ["is after --to"]),
     "backfill without a beginning": (["backfill", "--to", "2026-06-26"], ["--from is missing", "Add --from DAY"]),
     "table without a beginning": (["table", "drops", "d.csv", "--to", "2026-06-26"], ["--from: a range begins"]),
     "refresh of days to come": (["refresh", "--to", "9998-01-01"], ["--to: 9998-01-01 is still to come"]),
