@@ -80,12 +80,12 @@ def what_is_wrong(
 
 def main_causes(overview: Mapping[str, Any]) -> dict[str, str]:
     """Returns what is wrong first in each lane, in a word or two: the provider of an open incident by its name."""
-    down = {name for name, _ in _down(overview)}
+    down = dict(_down(overview))
     causes = {}
     for name, lane in overview["lanes"].items():
         providers = [incident["provider"] for incident in overview["incidents"] if name in incident["lanes"]]
         if name in down:
-            causes[name] = "worker down"
+            causes[name] = "worker down" if down[name] else "no run yet"
         elif lane["usual_interval_minutes"]:
             causes[name] = "worker slow"
         elif providers:
