@@ -161,18 +161,10 @@ def require_home(settings: Settings) -> None:
 
 
 def home() -> Settings:
-    """Returns the settings of the home, with its folders and its key made.
+    """Returns the settings of the home, with its folders and its key made; a home that is new is said.
 
-    Raises:
-        UsageError: There is no home.
+    Reading makes one too: a host that shares state and warehouse with others begins without a folder of its own.
     """
-    settings = load_settings()
-    require_home(settings)
-    return open_home(settings)
-
-
-def new_home() -> Settings:
-    """Returns the settings of the home, which is made where there is none; that is said."""
     settings = load_settings()
     is_new = not settings.home.exists()
     opened = open_home(settings)

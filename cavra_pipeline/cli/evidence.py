@@ -20,7 +20,7 @@ from cavra_pipeline.cli.common import (
     day_range,
     exit_after_run,
     exit_with,
-    new_home,
+    home,
     range_option,
 )
 from cavra_pipeline.cli.tables import as_facts, short_time
@@ -57,7 +57,7 @@ def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
     name of a source (docs/sources.md); none means all of them. Dagster pulls them on their cadence too.
     Then run cavra-pipeline ingest.
     """
-    settings = new_home()
+    settings = home()
     if of_sources:
         _import_sources(settings, paths)
         return
@@ -153,7 +153,7 @@ def ingest(first: date | None, last: date | None) -> None:
 
     With --from or --to, every landing file of these days is loaded again.
     """
-    settings, err, now = new_home(), standard_error(), clock()
+    settings, err, now = home(), standard_error(), clock()
     if first:
         last = day_range(first, last, now, is_past=False)[-1]
     result = _ingest(settings, now, first, last)
@@ -207,7 +207,7 @@ def backfill(first: date, last: date | None) -> None:
 
     The same as a backfill in the Dagster UI. Days without a landing file are a success with nothing in them.
     """
-    settings, now = new_home(), clock()
+    settings, now = home(), clock()
     days = day_range(first, last, now)
     result = _ingest(settings, now, first, days[-1])
     levels: Counter[str] = Counter()
@@ -252,7 +252,7 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
     """
     from cavra_pipeline.definitions import REFRESH_JOB, REFRESH_TAGS, materialize
 
-    settings, now = new_home(), clock()
+    settings, now = home(), clock()
     days = day_range(first or last or now.date(), last, now)
     has_succeeded = materialize(settings, REFRESH_JOB, days, run_id=run_id, tags=REFRESH_TAGS)
     saved = list_reports(state_of(settings), SavedReports(first=days[0], last=days[-1]))

@@ -13,7 +13,7 @@ import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
 from cavra_pipeline.cli.command import JSON, TABLE, OneOf, answers, answers_as, command, form_of_answer
-from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock, exit_after_run, home, new_home
+from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock, exit_after_run, home
 from cavra_pipeline.cli.processes import Program, Programs, is_answering, require_free
 from cavra_pipeline.cli.tables import show_wrong
 from cavra_pipeline.documents import instant
@@ -55,7 +55,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     from cavra_pipeline.console import console_router
     from cavra_pipeline.definitions import open_dagster
 
-    settings = new_home()
+    settings = home()
     tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
     check_exposure(host, tokens)
     handler = logging.StreamHandler()
@@ -120,7 +120,7 @@ def demo(stories: bool) -> None:
         rows = [{**asdict(story), **span} for story, span in zip(month_stories, spans, strict=True)]
         answer({"stories": rows}, lambda console, _: _show_stories(console, month_stories))
         return
-    settings, now = new_home(), clock()
+    settings, now = home(), clock()
     # To the minute, as the heading says it: --as-of with the heading's time then gives the same words.
     now = now.replace(second=0, microsecond=0)
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
@@ -203,7 +203,7 @@ def dev(port: int, host: str, console_port: int) -> None:
     # Refuses here what Dagster, whose own refusal would be in the log, could not load.
     import cavra_pipeline.definitions  # noqa: F401
 
-    settings = new_home()
+    settings = home()
     log = settings.home / "dev.log"
     require_free(host, port, "--port")
     require_free(LOOPBACK, console_port, "--console-port")

@@ -139,7 +139,7 @@ def test_a_home_that_can_not_be_written_is_said_before_anything_is_done(tmp_path
     (tmp_path / "file").write_text("a file where a folder belongs")
     home = tmp_path / "file" / "home"
 
-    for asked in (["ingest"], ["import", str(tmp_path / "file")], ["backfill", "--from", "1d"], ["demo"]):
+    for asked in (["ingest"], ["import", str(tmp_path / "file")], ["retry-plan", *LANE], ["quarantine"], ["demo"]):
         said = command(home, *asked)
         refused(
             said.code, 2, said.err, f"CAVRA_HOME={home}: the home folder can't be written", "set CAVRA_HOME to another"
