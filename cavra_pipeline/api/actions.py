@@ -8,17 +8,17 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import answers, models, recovery_answers
+from cavra_pipeline.api import acknowledgement_answers, answers, models, recovery_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.lists import MOST_DAYS, day_range
-from cavra_pipeline.api.problems import HttpProblem
+from cavra_pipeline.api.problems import HttpProblem, safe_name
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.errors import TransientError, UsageError, checked
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.reports.store import days_between
-from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
+from cavra_pipeline.retry.acknowledge import acknowledge, acknowledge_each, withdraw
 
 REFRESH_JOB: Final = "daily_close"
 #: What the domain calls the members of a closure's body.
@@ -43,7 +43,7 @@ def signer_of(caller: Caller, by: str | None) -> str:
 
 @endpoint(
     router, "POST", "/api/v1/lanes/{lane}/acknowledgements", scope="acknowledge", status=201,
-    answer=answers.AcknowledgementAnswer,
+    answer=acknowledgement_answers.AcknowledgementAnswer,
 )  # fmt: skip
 def make_acknowledgement(
     service: Served, caller: Asker, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
@@ -64,6 +64,36 @@ def make_acknowledgement(
         )
     service.written()
     return json_answer({"acknowledgement": written, "actor": caller.name})
+
+
+@endpoint(
+    router, "POST", "/api/v1/acknowledgements", scope="acknowledge",
+    answer=acknowledgement_answers.AcknowledgedDeliveriesAnswer,
+)  # fmt: skip
+def make_acknowledgements(service: Served, caller: Asker, body: models.AcknowledgementsBody) -> Answer:
+    """Records an acknowledgement of each of many failing deliveries as evidence.
+
+    The answer says of each delivery, in order, what was recorded or why nothing was; one that is rejected stops no
+    other.
+    """
+    named = list(dict.fromkeys((delivery.lane, delivery.subject, delivery.provider) for delivery in body.deliveries))
+    outcomes = acknowledge_each(
+        service.writing_settings, [(lane_named(lane), subject, provider) for lane, subject, provider in named],
+        state=body.state, by=signer_of(caller, body.by), now=service.clock(),
+    )  # fmt: skip
+    service.written()
+    rows = [
+        {"lane": lane, "subject": subject, "provider": provider, **_outcome(outcome)}
+        for (lane, subject, provider), outcome in zip(named, outcomes, strict=True)
+    ]
+    return json_answer({"deliveries": rows, "actor": caller.name})
+
+
+def _outcome(outcome: dict[str, Any] | UsageError) -> dict[str, Any]:
+    if isinstance(outcome, dict):
+        return {"acknowledgement": outcome, "error": None}
+    error = {"where": safe_name(outcome.where), "what": outcome.what, "remedy": outcome.remedy}
+    return {"acknowledgement": None, "error": error}
 
 
 @endpoint(router, "POST", "/api/v1/playbook", scope="acknowledge", status=201, answer=recovery_answers.PlaybookAnswer)

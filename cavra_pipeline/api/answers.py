@@ -195,13 +195,6 @@ class Dashboard(Open):
     lanes: dict[str, dict[str, Any]]
 
 
-class AcknowledgementAnswer(BaseModel):
-    """The record that was written and who requested it."""
-
-    acknowledgement: Record
-    actor: str
-
-
 class EvidenceRow(BaseModel):
     """A record and its classification."""
 

@@ -197,6 +197,22 @@ class AcknowledgementBody(RequestModel):
     by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
 
+class DeliveryName(RequestModel):
+    """A delivery: one subject at one provider."""
+
+    lane: AcknowledgedLane
+    subject: str = Field(min_length=1, max_length=512, examples=["plan-1"])
+    provider: str = Field(min_length=1, max_length=512, examples=["slack"])
+
+
+class AcknowledgementsBody(RequestModel):
+    """One acknowledgement state for many failing deliveries."""
+
+    deliveries: list[DeliveryName] = Field(min_length=1, max_length=500)
+    state: State = Field(description="A state that each lane accepts.", examples=["acknowledged"])
+    by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
+
+
 @with_fields_of(PlaybookParameters)
 class PlaybookBody(RequestModel):
     """Parameters of a recovery playbook, and who requests it (contract section 11)."""

@@ -6,6 +6,7 @@ What is acknowledged must exist: a delivery of the lane to that provider. An ack
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -57,10 +58,7 @@ def acknowledge(
     Raises:
         UsageError: The lane takes none, a value is not accepted, or there is no such delivery; the message names it.
     """
-    _require_lane(lane)
-    if state not in lane.acknowledgement_states:
-        raise UsageError("there is no such state", where="state", remedy=use_one_of(state, lane.acknowledgement_states))
-    label = _checked(lane, subject, provider, by)
+    label = _checked_word(lane, subject, provider, state, by)
     if external_ref is not None and not is_safe_identifier(external_ref):
         raise UsageError(
             "the value is not accepted", where="external_ref", remedy="Give the ticket's key, such as INC-1042"
@@ -70,7 +68,41 @@ def acknowledge(
         if not is_forced:
             _require_delivery(session, lane, subject, provider)
         at, _ = _last_word(session, lane, subject, provider, now)
-    return _write(settings, lane, subject, provider, state, label, at, external_ref=external_ref)
+    written = _record_of(settings, lane, subject, provider, state, label, at, external_ref=external_ref)
+    return _saved(settings, written, now=at)
+
+
+def acknowledge_each(
+    settings: Settings, deliveries: Sequence[tuple[Lane, str, str]], *, state: str, by: str, now: datetime
+) -> list[dict[str, Any] | UsageError]:
+    """Records one acknowledgement of each delivery that can be acknowledged, all in one landing file.
+
+    Args:
+        settings: The home.
+        deliveries: Lane, subject and provider of each, without repetition.
+        state: The state that each gets.
+        by: Actor label of the operator.
+        now: When it is said.
+
+    Returns:
+        For each delivery, in order, its record, or why nothing was recorded of it.
+    """
+    ingest(settings, now=now)
+    outcomes: list[dict[str, Any] | UsageError] = []
+    with warehouse_of(settings).reading() as session:
+        for lane, subject, provider in deliveries:
+            try:
+                label = _checked_word(lane, subject, provider, state, by)
+                _require_delivery(session, lane, subject, provider)
+                at, _ = _last_word(session, lane, subject, provider, now)
+                outcomes.append(_record_of(settings, lane, subject, provider, state, label, at))
+            except UsageError as error:
+                outcomes.append(error)
+    written = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    if written:
+        name = f"acknowledgements-{digest_of(*(record_['session_id'] for record_ in written))[:24]}"
+        save_emitted_drop(settings, name, written, now=now, act="record acknowledgements")
+    return outcomes
 
 
 def withdraw(settings: Settings, lane: Lane, *, subject: str, provider: str, by: str, now: datetime) -> dict[str, Any]:
@@ -101,7 +133,8 @@ def withdraw(settings: Settings, lane: Lane, *, subject: str, provider: str, by:
             where=f"{lane.subject_field} and provider",
             remedy="Give both as the acknowledgement has them; one that is withdrawn already stays so",
         )
-    return _write(settings, lane, subject, provider, lane.withdrawn_state, label, at, word="withdrawal")
+    written = _record_of(settings, lane, subject, provider, lane.withdrawn_state, label, at, word="withdrawal")
+    return _saved(settings, written, now=at)
 
 
 def _require_lane(lane: Lane) -> None:
@@ -113,6 +146,14 @@ def _require_lane(lane: Lane) -> None:
         )
 
 
+def _checked_word(lane: Lane, subject: str, provider: str, state: str, by: str) -> str:
+    """Checks lane, state and values of an acknowledgement and returns the label."""
+    _require_lane(lane)
+    if state not in lane.acknowledgement_states:
+        raise UsageError("there is no such state", where="state", remedy=use_one_of(state, lane.acknowledgement_states))
+    return _checked(lane, subject, provider, by)
+
+
 def _checked(lane: Lane, subject: str, provider: str, by: str) -> str:
     """Checks the values of an operator and returns the label."""
     label = actor_label(by, where="by")
@@ -122,7 +163,7 @@ def _checked(lane: Lane, subject: str, provider: str, by: str) -> str:
     return label
 
 
-def _write(
+def _record_of(
     settings: Settings,
     lane: Lane,
     subject: str,
@@ -148,7 +189,11 @@ def _write(
         **({"external_ref": external_ref} if external_ref else {}),
     )
     _require_safe(settings, written)
-    save_emitted_drop(settings, f"acknowledgement-{digest}", [written], now=now, act="record an acknowledgement")
+    return written
+
+
+def _saved(settings: Settings, written: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    save_emitted_drop(settings, written["session_id"], [written], now=now, act="record an acknowledgement")
     return written
 
 

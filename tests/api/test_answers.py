@@ -265,6 +265,26 @@ def test_an_acknowledgement_is_seen_by_the_very_next_question(tmp_path: Path) ->
     assert [row["record"]["acknowledgement_state"] for row in listed] == ["accepted"]
 
 
+def test_many_are_acknowledged_at_once_and_a_rejected_one_stops_no_other(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(subject=f"plan-{n}", failed=["slack"]) for n in (1, 2)])
+    lane, provider = "recovery_escalation", "slack"
+    named = [{"lane": lane, "subject": f"plan-{n}", "provider": provider} for n in (1, 9, 2, 1)]
+    body = {"deliveries": named, "state": "accepted", "by": "incident-lead"}
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        answered = client.post("/api/v1/acknowledgements", json=body)
+        listed = client.get(ACKNOWLEDGEMENTS).json()["acknowledgements"]
+        none = client.post("/api/v1/acknowledgements", json={**body, "deliveries": []})
+        wrong = client.post("/api/v1/acknowledgements", json={**body, "by": "a@b.example"})
+
+    first, unknown, second = answered.json()["deliveries"]
+    assert [first["acknowledgement"]["plan_id"], second["acknowledgement"]["plan_id"]] == ["plan-1", "plan-2"]
+    assert first["error"] is None
+    assert unknown["acknowledgement"] is None
+    assert unknown["error"]["what"] == "no delivery of it in the lane recovery_escalation is known"
+    assert sorted(row["subject"] for row in listed) == ["plan-1", "plan-2"]
+    assert (none.status_code, wrong.status_code) == (422, 422)
+
+
 def test_a_plan_that_is_kept_stands_in_the_history(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(failed=["slack"])])
     with served(home, dagster=NoDagster()) as one, one.client() as client:

@@ -167,6 +167,16 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "findings": client.get("/api/v1/findings"),
         "partitions": client.get("/api/v1/partitions", params={"from": DAY, "to": DAY}),
         "make_acknowledgement": client.post(f"{LANE}/acknowledgements", json=body),
+        "make_acknowledgements": client.post(
+            "/api/v1/acknowledgements",
+            json={
+                "deliveries": [
+                    {"lane": "recovery_escalation", "subject": body["subject"], "provider": body["provider"]}
+                ],
+                "state": "acknowledged",
+                "by": body["by"],
+            },
+        ),
         "make_playbook": client.post("/api/v1/playbook", json=PLAYBOOK),
         "make_recovery_closure": client.post("/api/v1/recoveries/closures", json=CLOSURE),
         "sources": client.get("/api/v1/sources"),

@@ -99,7 +99,7 @@ def test_deliveries_that_wait_for_an_approval_have_a_table(service: Served, brow
     assert seen.complaints == []
 
 
-def test_a_refresh_keeps_the_result_and_the_order_and_closing_stops_the_rest(service: Served, browser: Browser) -> None:
+def test_a_refresh_keeps_the_result_and_the_order_and_closing_loses_none(service: Served, browser: Browser) -> None:
     held: list[Route] = []
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
@@ -109,10 +109,13 @@ def test_a_refresh_keeps_the_result_and_the_order_and_closing_stops_the_rest(ser
         with page.expect_request("**/acknowledgements"):
             page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         page.keyboard.press("Escape")
-        held[0].fulfill(status=201, json={})
+        named = held[0].request.post_data_json["deliveries"]
+        error = {"where": "provider", "what": "no such delivery", "remedy": "Reload"}
+        outcomes = [{**one, "acknowledgement": None, "error": error if at else None} for at, one in enumerate(named)]
+        held[0].fulfill(json={"deliveries": outcomes, "actor": "incident-lead"})
         result = page.get_by_role("region", name="Result")
         result.get_by_text("1 delivery acknowledged, ").wait_for(timeout=15_000)
-        assert result.get_by_text("the dialog was closed before it was sent").count() > 0
+        assert result.get_by_text("no such delivery. Reload.").count() == len(named) - 1 > 0
         page.get_by_role("button", name="Lane", exact=True).click()
         for _ in range(2):
             with page.expect_response("**/api/v1/lanes"):

@@ -11,7 +11,7 @@ export const LABEL = { maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-
 /** True if the page may offer changes: the token has the scope, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
-/** Opens a form. `send` gets its values and a function that returns whether the dialog is open; `done` gets what `send` returned and reloads the view; `verb` and `past` name the action. */
+/** Opens a form. `send` gets its values; `done` gets what `send` returned and reloads the view; `verb` and `past` name the action. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const errorBox = el("div", {});
@@ -23,7 +23,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      const answer = await busy(button, "Recording …", () => send(Object.fromEntries(new FormData(form)), () => box.open));
+      const answer = await busy(button, "Recording …", () => send(Object.fromEntries(new FormData(form))));
       box.close();
       await during(`${past}. Loading the page again …`, () => done(answer));
     } catch (error) {
@@ -87,37 +87,22 @@ function pairChoice(pairs, unit) {
 }
 
 /**
- * Button that acknowledges many deliveries at once. pairs: [{lane, subject, provider, state}], with the current state.
- * Each delivery is one request: a rejected one does not stop the others; closing the dialog skips the rest.
- * `done` gets the result of each; `of` says whose deliveries they are; `buttonClass` is a CSS class.
+ * Button that acknowledges many deliveries in one request. pairs: [{lane, subject, provider, state}], with the current state.
+ * A rejected delivery does not stop the others, and leaving the page stops none. `done` gets the result of each;
+ * `of` says whose deliveries they are; `buttonClass` is a CSS class.
  */
 export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClass = "main", unit = ["delivery", "deliveries"], warning = null }) {
   if (!pairs.length || !mayAct(context)) return null;
   const list = pairChoice(pairs, unit);
-  const progress = el("p", { class: "soft", role: "status" });
-  const send = async ({ state, by }, isOpen) => {
-    const results = [];
+  const send = async ({ state, by }) => {
     const chosen = [...list.querySelectorAll("input:checked")].map((input) => pairs[input.dataset.pair]);
     if (!chosen.length) throw new Error(`Tick the ${unit[1]} that you acknowledge.`);
-    for (const { lane, subject, provider } of chosen) {
-      if (!isOpen()) {
-        results.push({ lane, subject, provider, failure: "the dialog was closed before it was sent." });
-        continue;
-      }
-      progress.textContent = `Acknowledging ${results.length + 1} of ${chosen.length} …`;
-      try {
-        await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, state, by });
-        results.push({ lane, subject, provider });
-      } catch (error) {
-        const [fault] = error.errors || [];
-        results.push({ lane, subject, provider, failure: fault ? `${fault.what}. ${fault.remedy}.` : error.message });
-      }
-    }
-    return results;
+    const { deliveries } = await ask("/acknowledgements", {}, { deliveries: chosen.map(({ lane, subject, provider }) => ({ lane, subject, provider })), state, by });
+    return deliveries.map(({ error, ...delivery }) => ({ ...delivery, failure: error && `${error.what}. ${error.remedy}.` }));
   };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
-  const open = () => actForm(`Acknowledge ${unit[1]}`, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((pair) => pair.lane))], context, send, done);
+  const open = () => actForm(`Acknowledge ${unit[1]}`, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list].filter(Boolean), [stateField(pairs.map((pair) => pair.lane))], context, send, done);
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
