@@ -1,31 +1,35 @@
 // The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview, saved on request.
 
+import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { ESCALATION, announce, busy, el, facts, emptyState, plural, problem, providerName, span, stamp, swap, tag, time, whole, words } from "./dom.js";
+import { ESCALATION, announce, el, facts, emptyState, plural, providerName, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
 
-export async function render(params, context) {
+export async function render(params, context, root) {
   const plan = await ask("/escalation-plan", { as_of: asOf() });
-  const isKnown = plan.alert_level !== "unknown";
-  const message = el("div", { role: "status" });
-  const store = async ({ currentTarget: button }) => {
-    try {
-      const { metadata } = await busy(button, "Saving …", () => ask(`@${ESCALATION}`, {}, {}));
-      swap(message, el("p", { class: "notice calm" }, `Saved as evidence: ${metadata.session_id}. Nothing was sent.`));
-      announce("The plan is saved");
-    } catch (error) {
-      swap(message, problem(error));
-    }
-  };
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
+  const savePlan = () => actForm("Save the plan", "Leaves an evidence record, which counts as an escalation of each recovery in the plan. Nothing is sent.", [], context,
+    ({ by }) => ask(`@${ESCALATION}`, {}, { generated_by: by }), ({ metadata }) => {
+      swap(root, view(plan, savedNote(metadata)));
+      announce("The plan is saved");
+    }, "Save", "Saved");
+  return view(plan, [el("p", { class: "soft" }, "Preview only, not saved."),
+    maySave && el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "store", onclick: savePlan }, "Save the plan"))]);
+}
+
+const savedNote = (metadata) => [el("p", { role: "status" }, el("strong", {}, "Saved. "), `Requested by ${metadata.signer} at ${stamp(metadata.created_at)}. Nothing was sent.`),
+  el("p", { class: "soft" }, `Its evidence record is ${metadata.session_id}.`)];
+
+/** The page of a plan; `state` says whether it is saved. */
+function view(plan, state) {
+  const isKnown = plan.alert_level !== "unknown";
   return [tabs("recoveries", "escalation"),
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, plan.escalation_count ? `${plural(plan.escalation_count, "escalation")}, ${plan.critical_escalation_count} critical` : isKnown ? "Nothing has to be escalated" : "No recovery is known"),
-      el("p", { class: "soft" }, `As of ${stamp(plan.as_of)}. Notifying: ${plan.selected_providers.join(", ") || "no one; name connectors in CAVRA_ESCALATION_CONNECTORS"}. Preview only, not saved.`),
-      maySave && el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "store", onclick: store }, "Save the plan"))), message,
-    facts([["Open recoveries", plan.open_recovery_count], ["Past the limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Failed retries", plan.failed_execution_count]]),
+      el("p", { class: "soft" }, `As of ${stamp(plan.as_of)}. Notifying: ${plan.selected_providers.join(", ") || "no one; name connectors in CAVRA_ESCALATION_CONNECTORS"}.`), state),
+    isKnown && facts([["Open recoveries", plan.open_recovery_count], ["Past the limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Failed retries", plan.failed_execution_count]]),
     plan.escalation_routes.length ? routes(plan.escalation_routes)
       : emptyState(isKnown ? "There is no open recovery and no unresolved retry." : "No recovery playbook has arrived, so this is no all-clear.", "A recovery opens when a playbook names a connector that fails often.")];
 }
