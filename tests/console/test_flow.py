@@ -187,6 +187,7 @@ def test_a_delivery_says_why_it_waits_what_releases_it_and_shows_its_record(serv
         assert page.get_by_role("link", name="9 other deliveries").is_visible()
         page.get_by_role("row", name="Delivery Failed, 401").get_by_role("button", name="Open").click()
         page.get_by_role("dialog").get_by_text("metadata_kind").wait_for()
+        assert page.evaluate("document.activeElement.id") == "dialog-title"
         # A dialog belongs to its view.
         page.evaluate("location.hash = '#/incidents'")
         page.get_by_role("heading", level=1, name="Incidents").wait_for()
@@ -194,6 +195,25 @@ def test_a_delivery_says_why_it_waits_what_releases_it_and_shows_its_record(serv
         page.evaluate("location.hash = '#/delivery?subject=plan-7&provider=slack'")
         page.get_by_role("alert").get_by_text("no delivery, retry or acknowledgement").wait_for()
     assert [one for one in seen.complaints if "404" not in one] == []
+
+
+def test_an_acknowledgement_of_a_delivery_is_withdrawn_on_its_page(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/delivery?subject=plan-7&provider=servicenow")
+        assert page.get_by_role("button", name="Withdraw").count() == 0
+        for action, state in (("Acknowledge plan-7", "Ready to retry"), ("Withdraw the", "Held: deferred by a person")):
+            page.get_by_role("button", name=action).click()
+            page.get_by_label("Your label").fill("incident-lead")
+            page.get_by_role("dialog").get_by_role("button", name=action.split()[0], exact=True).click()
+            page.get_by_text(state).wait_for()
+        assert page.get_by_role("button", name="Withdraw").count() == 0
+        page.get_by_role("link", name="Try another policy").click()
+        page.get_by_text("Preview only, not saved").wait_for()
+        assert page.locator("#decisions tbody th").all_inner_texts() == ["plan-7"]
+    assert sorted(acknowledgements(service)) == [
+        (("plan-7"), "servicenow", state) for state in ("acknowledged", "deferred")
+    ]
+    assert seen.complaints == []
 
 
 def test_an_alert_is_acknowledged_silenced_and_heard_again(service: Served, browser: Browser) -> None:

@@ -67,6 +67,15 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
 
+/** Button that withdraws the acknowledgement of a delivery or a health alert; null if there is none in force. */
+export function withdrawButton({ lane, subject, provider, state, key, context, done }) {
+  if (!mayAct(context) || ![...CLEARING_STATES, ...ANSWERING_STATES].includes(state)) return null;
+  const open = () => actForm("Withdraw the acknowledgement", [el("p", {}, `${subject}, ${providerName(provider)}: ${words(state).toLowerCase()}.`),
+    el("p", { class: "soft" }, "A newer record says that the acknowledgement no longer holds; it has the state Deferred, which releases no retry. Both records stay.")],
+  [], context, ({ by }) => ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, withdraw: true, by }), done, "Withdraw", "Withdrawn");
+  return el("button", { type: "button", "data-key": key, onclick: open }, "Withdraw the acknowledgement");
+}
+
 /** Splits pairs into those without an acknowledgement, and those with one that releases no retry. */
 export const splitByAnswer = (pairs) => [pairs.filter((pair) => !pair.state), pairs.filter((pair) => pair.state)];
 
@@ -114,6 +123,6 @@ export function resultSection(results, unit = ["delivery", "deliveries"]) {
   return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result" },
     el("p", { class: "lead" }, summary),
     failed.length > 0 && el("ul", {}, failed.map((result) => el("li", {}, `${words(result.lane)}: ${result.subject}, ${result.provider}: ${result.failure}`))),
-    el("details", {}, el("summary", {}, "Each delivery"), el("ul", { class: "plain" }, results.map((result) =>
+    el("details", {}, el("summary", {}, `Each ${unit[0]}`), el("ul", { class: "plain" }, results.map((result) =>
       el("li", {}, `${result.failure ? "Not acknowledged" : "Acknowledged"}: ${words(result.lane)}, ${result.subject}, ${result.provider}`)))));
 }

@@ -8,7 +8,9 @@ import { proofFoot } from "./proof.js";
 import { scrollRegion, table } from "./table.js";
 
 /** Actions of a saved plan, which does not record whether a due retry is held. */
-const ACTIONS = { retry: "ready or held", wait: "waiting", suppress: "exhausted" };
+export const ACTIONS = { retry: "ready or held", wait: "waiting", suppress: "exhausted" };
+/** The choice to compare with the lane's own policy. */
+const OWN_POLICY = "own-policy";
 /** States of a decision: a due retry is held (`gate`) until a person releases it. */
 const STATES = { retry: "Ready", gate: "Held", wait: "Waiting", suppress: "Exhausted" };
 const stateName = (state, lane) => ({ gate: `Held: needs ${gateOf(lane)}`, wait_then_gate: `Waiting, then needs ${gateOf(lane)}` })[state] ?? STATES[state];
@@ -27,27 +29,31 @@ function countParts({ plan, pending }) {
     .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
 
-export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
+export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "There is no evidence of this lane yet");
 
-/** The plan's section: decisions (of `chosenProvider` first), exports, and a comparison with a saved plan. `saveButton` takes a CSS class. */
-export async function planReport(plan, planAnswer, policy, isPast, context, [saveButton, note], chosenProvider) {
+/** The plan's section: decisions (at first those of the `subject` and `provider` in `chosen`), exports, and a comparison with a saved plan. `saveButton` takes a CSS class. */
+export async function planReport(plan, planAnswer, policy, isPast, context, [saveButton, note], chosen) {
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
   const isDoomed = incidentsOf(plan.lane, incidents).some((incident) => retryWarning(planAnswer, incident));
-  const savedPlans = reports.filter((candidate) => /retry_plan$/.test(candidate.report) && candidate.report_id !== plan.retry_plan_id)
-    .sort((a, b) => b.as_of.localeCompare(a.as_of)).slice(0, 60);
+  // A what-if is compared with the lane's own policy; a plan of that policy, with the newest of a day: another what-if would show changes that never happened.
+  const isWhatIf = Object.keys(policy).length > 0;
+  const savedPlans = reports.filter((candidate) => /retry_plan$/.test(candidate.report) && candidate.report_id !== plan.retry_plan_id && candidate.as_of <= plan.as_of)
+    .sort((a, b) => (a.report === "asked_retry_plan") - (b.report === "asked_retry_plan") || b.as_of.localeCompare(a.as_of)).slice(0, 60);
+  const choices = [...(isWhatIf ? [[OWN_POLICY, "The lane's own policy, at the same instant"]] : []),
+    ...savedPlans.map((savedPlan) => [savedPlan.report_id, `${stamp(savedPlan.as_of)} (${words(savedPlan.alert_level)}${savedPlan.report === "asked_retry_plan" ? ", requested" : ""})`])];
   const comparison = el("div", { "aria-live": "polite" });
-  const savedPlanField = field("Against", choice("against", savedPlans.map((savedPlan) => [savedPlan.report_id, `${stamp(savedPlan.as_of)} (${words(savedPlan.alert_level)}${savedPlan.report === "asked_retry_plan" ? ", requested" : ""})`])));
+  const savedPlanField = field("Against", choice("against", choices));
   const compare = async () => {
     const id = savedPlanField.querySelector("select").value;
     try {
-      const { report: before } = await ask(`/history/${encodeURIComponent(id)}`);
-      swap(comparison, changesTable(before.document, plan));
+      const before = id === OWN_POLICY ? (await ask(`/lanes/${plan.lane}/plan`, { as_of: plan.as_of })).plan : (await ask(`/history/${encodeURIComponent(id)}`)).report.document;
+      swap(comparison, changesTable(before, plan, id === OWN_POLICY ? "Changes by this policy" : `Changes since ${stamp(before.as_of)}`));
     } catch (error) {
       swap(comparison, problem(error));
     }
   };
   savedPlanField.querySelector("select").addEventListener("change", compare);
-  if (savedPlans.length) await compare();
+  if (choices.length) await compare();
   const errorBox = el("div", {});
   // The service writes the CSV: the rule against spreadsheet formulas is implemented once.
   const exportCsv = async () => {
@@ -66,14 +72,14 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       planAnswer.metadata ? savedNote(plan, planAnswer) : el("p", { class: "soft" }, `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),
-    decisionsTable(plan, statesOf(planAnswer), isPast, chosenProvider),
+    decisionsTable(plan, statesOf(planAnswer), isPast, chosen),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(planAnswer, null, 2)}\n`) }, "Export as JSON"),
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), errorBox,
     proofFoot(plan, `/lanes/${plan.lane}/plan/bundle`, { ...policy, as_of: plan.as_of }),
-    el("h2", {}, "What changes against the last plan"),
-    savedPlans.length ? [el("div", { class: "compare" }, savedPlanField), comparison] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
+    el("h2", {}, "What changes against another plan"),
+    choices.length ? [el("div", { class: "compare" }, savedPlanField), comparison] : el("p", { class: "soft" }, "No plan of this lane was saved before."),
   ];
 }
 
@@ -84,18 +90,18 @@ el("p", { class: "soft" }, `Its evidence record is ${metadata.session_id}.`)];
 
 const rank = (state) => Object.keys(STATES).indexOf(state);
 
-function decisionsTable(plan, stateOf, isPast, chosenProvider) {
+function decisionsTable(plan, stateOf, isPast, chosen) {
   const allDecisions = plan.retry_decisions;
-  const text = el("input", { name: "find", type: "search", autocomplete: "off" });
+  const text = el("input", { name: "find", type: "search", autocomplete: "off", value: chosen.subject ?? "" });
   const counts = Object.keys(STATES).map((state) => [state, allDecisions.filter((decision) => stateOf(decision) === state).length]).filter(([state, count]) => count || state !== "gate");
   const action = choice("action", [["", `All (${allDecisions.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
-  const provider = choice("by_provider", [["", "All"], ...[...new Set(allDecisions.map((decision) => decision.provider))].sort().map((name) => [name, providerName(name)])], chosenProvider);
+  const provider = choice("by_provider", [["", "All"], ...[...new Set(allDecisions.map((decision) => decision.provider))].sort().map((name) => [name, providerName(name)])], chosen.provider);
   const result = el("div", {});
   const draw = () => {
     const needle = text.value.trim().toLowerCase();
     const rows = allDecisions.filter((decision) => (!action.value || stateOf(decision) === action.value) && (!provider.value || decision.provider === provider.value)
       && (!needle || JSON.stringify(Object.values(decision)).toLowerCase().includes(needle)));
-    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : "nothing failed that is not delivered", columns: decisionColumns(plan, stateOf, isPast) })));
+    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "nothing failed that is not delivered" : "there is no evidence of this lane yet", columns: decisionColumns(plan, stateOf, isPast) })));
     announce(`${plural(rows.length, "decision")} shown`);
   };
   for (const input of [text, action, provider]) input.addEventListener("input", draw);
@@ -128,14 +134,14 @@ function decisionColumns(plan, stateOf, isPast) {
 
 function retryTime(decision, state, plan, isPast) {
   if (state === "suppress") return "never";
-  if (state === "retry") return "now";
+  if (state === "retry") return isPast ? "at this instant" : "now";
   if (state === "gate") return "once given";
   const left = Date.parse(decision.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
   return [el("span", { "data-until": isPast ? null : decision.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(decision.next_retry_at))];
 }
 
 /** Compares the decisions of two plans by subject and provider. */
-function changesTable(before, after) {
+function changesTable(before, after, caption) {
   const subject = (decision) => subjectOf(after.lane, decision);
   const key = (decision) => `${subject(decision)} ${decision.provider}`;
   const [decisionsBefore, decisionsAfter] = [before, after].map((plan) => new Map(plan.retry_decisions.map((decision) => [key(decision), decision])));
@@ -152,7 +158,7 @@ function changesTable(before, after) {
   for (const [name, decision] of decisionsBefore) if (!decisionsAfter.has(name)) rows.push({ decision, change: "Gone", text: "delivered since, or not yet failed at this instant" });
   const counts = [["Ready or held", "retryable_count"], ["Waiting", "waiting_count"], ["Exhausted", "suppressed_count"]].map(([title, name]) => [title, `${before[name]} → ${after[name]}`]);
   return [facts([...counts, ["Unchanged decisions", decisionsAfter.size - rows.filter((row) => row.change !== "Gone").length]]),
-    table({ key: "changes", caption: `Changes since ${stamp(before.as_of)}`, rows, empty: "none", columns: [
+    table({ key: "changes", caption, rows, empty: "none", columns: [
       { name: "change", title: "Change", value: (row) => row.change },
       { name: "subject", title: "Subject", value: (row) => subject(row.decision) },
       { name: "provider", title: "Provider", value: (row) => providerName(row.decision.provider) },

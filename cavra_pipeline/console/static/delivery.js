@@ -1,6 +1,6 @@
 // One delivery: its attempts, its state and why, what would release it, its evidence and forecast.
 
-import { acknowledgeButton } from "./acknowledge.js";
+import { acknowledgeButton, withdrawButton } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { WHERE_APPROVED, adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
 import { el, facts, hash, emptyState, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
@@ -25,6 +25,8 @@ const HELD = { acknowledgement: "Held: needs an acknowledgement", approval: "Hel
 export const liveNote = (lane, { status }) => status && !status.live_lanes.includes(lane) && "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
 /** Decisions of a plan, named as on the command line. */
 const OUTCOMES = { retry: "due", wait: "waiting", suppress: "exhausted" };
+/** Decisions of a worker run that are one state, whatever the run called them. */
+const OUTCOME_OF_REASON = { retry_delay_not_elapsed: "waiting", max_retry_attempts_reached: "exhausted", non_retryable_status_code: "exhausted" };
 const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
 
 export async function render(params, context, root) {
@@ -53,8 +55,9 @@ export async function render(params, context, root) {
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
         needs.includes("acknowledgement") && acknowledgeButton({ ...explanation, key: "acknowledge", buttonClass: explanation.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: reload }),
+        (isFailing || !["acknowledgement", "approval"].includes(GATES[explanation.lane])) && withdrawButton({ ...explanation, state: explanation.acknowledgement_state, key: "withdraw", context, done: reload }),
         el("a", { class: "button", href: hash("evidence", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "records" }, "Open its evidence"),
-        el("a", { class: "button", href: hash("plan", { lane: explanation.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
+        el("a", { class: "button", href: hash("plan", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", explanation.retry_count], ["Failing since", explanation.failing_since ? stamp(explanation.failing_since) : "–"], [explanation.state === "retry" ? "Due since" : "Next retry", explanation.next_retry_at ? stamp(explanation.next_retry_at) : "–"],
       ...[["Acknowledgement", explanation.acknowledgement_state], ["Approval", explanation.approval_state]].filter(([name, state]) => state || GATES[explanation.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
     attemptTimeline(explanation), forecastText(explanation, pair, forecast, liveNote(explanation.lane, context)), historyTable(explanation)];
@@ -145,7 +148,7 @@ function historyTable(explanation) {
   return [el("h2", {}, "Everything that concerns it"), table({ key: "story", caption: "In order of time", isTitled: false, rows: explanation.lines, sorts: false, columns: [
     { name: "at", title: "At", value: (line) => line.at, cell: (line) => [time(line.at), line.until && line.until !== line.at && el("small", {}, `for ${span(parse(line.until) - parse(line.at))}`)] },
     { name: "what", title: "What", value: (line) => words(line.what) + (line.record_count > 1 ? ` (${plural(line.record_count, "record")})` : "") },
-    { name: "outcome", title: "Outcome", value: (line) => [words(line.reason === "retry_delay_not_elapsed" ? "waiting" : OUTCOMES[line.outcome] ?? line.outcome), line.status_code, line.by && `by ${line.by}`, line.external_ref].filter(Boolean).join(", ") },
+    { name: "outcome", title: "Outcome", value: (line) => [words(OUTCOME_OF_REASON[line.reason] ?? OUTCOMES[line.outcome] ?? line.outcome), line.status_code, line.by && `by ${line.by}`, line.external_ref].filter(Boolean).join(", ") },
     { name: "reason", title: "Why", value: (line) => words(reasonOf(line, explanation)) },
     { name: "record", title: "Record", cell: (line) => open(line) || (line.incident_id ? el("a", { href: hash("incident", { id: line.incident_id }) }, "Incident") : "–") },
   ] })];

@@ -32,7 +32,7 @@ export async function render(params, context, root) {
     const save = mayPlan && !isPast() && !isSaved && ((buttonClass) => el("button", { type: "button", class: buttonClass, "data-key": "save-plan", onclick: savePlan }, "Save the plan"));
     const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
       : "Your token may preview a plan, not save one: that needs the scope plan.";
-    swap(result, await planReport(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params.provider));
+    swap(result, await planReport(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params));
     announce(summaryOf(planAnswer));
   };
   const draw = async () => {
@@ -63,7 +63,7 @@ function checkbox(name, text, value) {
 /** Fetches or saves a plan; returns it with the policy as the API's query parameters. */
 async function fetchPlan(form, params, { isSaved = false, by } = {}) {
   const values = Object.fromEntries(new FormData(form));
-  history.replaceState(history.state, "", hash("plan", { ...values, provider: params.provider, as_of: params.as_of }));
+  history.replaceState(history.state, "", hash("plan", { ...values, subject: params.subject, provider: params.provider, as_of: params.as_of }));
   const { lane, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = values;
   const policy = Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
   if (immediate) policy.allow_immediate_retry = true;
