@@ -27,6 +27,7 @@ def status(service: Served, caller: Asker) -> Answer:
     """Returns the service's addresses, the age of its copy, and counts of saved and reported records."""
     copy = service.copy.state()
     failure = service.copy.failure
+    leaks = open_leak_days(service.settings, service.clock())
     document = {
         "service": "cavra-pipeline",
         "version": version("cavra-pipeline"),
@@ -43,7 +44,8 @@ def status(service: Served, caller: Asker) -> Answer:
         "evidence": {
             "kept_count": service.keeper.kept_count,
             "failed_count": service.keeper.failed_count,
-            "open_leak_count": sum(open_leak_days(service.settings, service.clock()).values()),
+            "open_leak_count": sum(leaks.values()),
+            "open_leak_days": [day.isoformat() for day in leaks],
         },
         "dagster": {
             "url": service.settings.dagster_url,

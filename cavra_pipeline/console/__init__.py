@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KINDS
+from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
@@ -85,6 +86,7 @@ def _lanes() -> str:
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
         "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
+        "NOT_SECRETS": sorted(NOT_SECRETS),
         "STATES": {name: list(lane.acknowledgement_states) for name, lane in LANES.items()},
         "CLEARING_STATES": list(CLEARING_STATES),
         "ANSWERING_STATES": list(ANSWERING_STATES),

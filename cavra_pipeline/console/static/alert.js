@@ -4,6 +4,7 @@ import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, emptyState, plural, providerName, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
+import { isSecret } from "./intake.js";
 import { liveNote } from "./delivery.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
@@ -22,7 +23,8 @@ export function placeOf({ kind, subject, evidence }) {
   if (evidence.incident_id) return ["Open the incident", hash("incident", { id: evidence.incident_id })];
   if (kind === "missed_run") return ["Open its scheduled runs", hash("slots", { schedule: subject })];
   if (kind.startsWith("source_")) return ["Open the sources", hash("sources")];
-  if (["quarantine", "secret_finding"].includes(kind)) return ["Open quarantine and findings", hash("intake")];
+  if (kind === "quarantine") return ["Open quarantine and findings", hash("intake")];
+  if (kind === "secret_finding") return ["Open the findings of its day", hash("intake", { from: subject, to: subject })];
   if (kind === "recovery_past_limit") return ["Open the recoveries", hash("recoveries")];
   if (kind === "exhaustion_ahead" && lane) return ["Open the forecast", hash("forecast", { lane })];
   if (kind === "failed_execution" && lane) return ["Open its evidence", hash("evidence", { lane, record_type: "execution", provider: providerIn(subject, lane) })];
@@ -40,6 +42,7 @@ export async function render(params, context, root) {
   const { incidents } = alert.evidence.incident_id ? await ask("/incidents") : { incidents: [] };
   const incident = incidents.find((candidate) => candidate.incident_id === alert.evidence.incident_id);
   const gaps = alert.kind === "acknowledgement_gap" && alert.state !== "resolved" ? await gapsOf(alert.evidence.lane) : [];
+  const secrets = alert.kind === "secret_finding" ? (await ask("/findings", { from: alert.subject, to: alert.subject })).findings.filter(isSecret) : [];
   const reload = async (message) => {
     swap(root, await render(params, context, root));
     if (typeof message === "string") root.querySelector("#said").textContent = visible(message);
@@ -66,6 +69,8 @@ export async function render(params, context, root) {
     el("p", { id: "said", role: "status" }),
     gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),
       el("ul", { class: "plain" }, gaps.map((gap) => el("li", {}, el("a", { href: hash("delivery", { lane: gap.lane, subject: gap.subject, provider: gap.provider }), "data-key": `gap-${gap.subject}-${gap.provider}` }, gap.subject), `, ${providerName(gap.provider)}${gap.state ? ` (${words(gap.state).toLowerCase()})` : ""}`)))],
+    secrets.length > 0 && [el("h2", {}, plural(secrets.length, "leaked secret")),
+      el("ul", { class: "plain" }, secrets.map((finding) => el("li", {}, el("strong", {}, finding.rule), ` in ${finding.path}: ${finding.source_file}, line ${finding.line_number.toLocaleString("en")}; ${words(finding.action).toLowerCase()}`)))],
     facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
     el("div", { class: basis.length > 0 && "split" },
@@ -75,7 +80,7 @@ export async function render(params, context, root) {
 }
 
 /** Labels of the counts in an alert's evidence. Other members are names, ids and instants. */
-const BASIS = { subject_count: "Deliveries that failed", pair_count: "Not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
+const BASIS = { subject_count: "Deliveries that failed, since delivered or not", pair_count: "Of these not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
 
 /** An alert's evidence as rows, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
