@@ -119,6 +119,7 @@ def test_a_saved_report_has_its_proof_in_its_dialog(service: Served, browser: Br
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{service.url}/#/history?lane={LANE}")
         page.get_by_role("button", name=re.compile("^Open Retry health")).click()
+        assert page.get_by_role("dialog").locator("dl.record").is_hidden(), "fields are behind a fold"
         page.get_by_role("dialog").get_by_role("button", name="Verify here").click()
         said = verdict(page)
     assert "it is the report on this page in every member" in said
@@ -207,7 +208,9 @@ def test_a_proof_of_another_report_than_the_one_shown_is_not_given(tmp_path: Pat
         page.get_by_role("button", name="Preview").click()
         page.get_by_text("late", exact=True).wait_for()
         page.get_by_role("button", name="Verify here").click()
-        assert "What was checked holds" in verdict(page)
+        unsigned = verdict(page)
+    assert "What was checked holds; not signed" in unsigned
+    assert re.search(r"not signed\s+Signature: none", unsigned), unsigned
     assert "The evidence has changed" in said
     assert shown_then.startswith("Can be proven from")
 

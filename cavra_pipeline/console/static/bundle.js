@@ -23,7 +23,7 @@ export const UNCHECKED = [
 ];
 
 /**
- * Yields each part that holds as {part, detail}, with isUnchecked where the browser can't check it.
+ * Yields each part that holds as {part, detail}, with isUnchecked where the browser can't check it and isUnsigned where there is no signature.
  * pageReport: the report on the page, or null; key and olderCheckpoint: texts that the reader already had, or "".
  */
 export async function* checks(raw, { pageReport = null, key = "", olderCheckpoint = "" } = {}) {
@@ -106,7 +106,7 @@ async function publicKey(text, origin) {
 
 async function checkSignature(signer, envelope, payload, note, isReadersKey) {
   const part = "signature";
-  if (!signer) return { part, detail: "none, so nothing shows who made the bundle, only that it fits together" };
+  if (!signer) return { part, isUnsigned: true, detail: "none, so nothing shows who made the bundle, only that it fits together" };
   let key;
   try {
     key = await crypto.subtle.importKey("raw", signer.raw, { name: "Ed25519" }, false, ["verify"]);

@@ -186,7 +186,7 @@ export const closeDialogs = () => { for (const box of document.querySelectorAll(
 /** A button that closes its dialog. */
 const closeButton = (text) => el("button", { type: "button", onclick: ({ currentTarget }) => currentTarget.closest("dialog").close() }, text);
 
-export const dialog = (title, ...children) => modal(title, children, el("p", {}, closeButton("Close")));
+export const dialog = (title, ...children) => modal(title, children.flat(Infinity), el("p", {}, closeButton("Close")));
 
 /** A dialog with a form; `button` submits it. */
 export function formDialog(title, form, button) {
@@ -194,18 +194,34 @@ export function formDialog(title, form, button) {
   return modal(title, form);
 }
 
-/** Opens a modal dialog; the browser closes it on Escape and restores the focus. */
+/** Opens a modal dialog; the browser closes it on Escape and restores the focus. The title gets the focus: a later node would scroll it away. */
 function modal(title, ...children) {
-  const box = el("dialog", { "aria-labelledby": "dialog-title" }, el("h2", { id: "dialog-title" }, title), children);
+  const hasForm = children.flat().some((child) => child instanceof HTMLFormElement);
+  const box = el("dialog", { "aria-labelledby": "dialog-title" }, el("h2", { id: "dialog-title", tabindex: "-1", autofocus: !hasForm }, title), children);
   box.addEventListener("close", () => box.remove());
   document.body.append(box);
   box.showModal();
   return box;
 }
 
-/** Shows a document's fields in a dialog, nested ones as JSON; `more` nodes follow them. */
-export function showDocument(title, document_, ...more) {
-  const rows = Object.entries(document_).map(([name, value]) => el("div", {}, el("dt", {}, name),
+/** Fields of a record that a reader asks for first, and those that name its format: they come last. */
+const FIRST = ["metadata_kind", "execution_status", "delivery_success", "failed_providers", "acknowledgement_state", "closure_state", "alert_level", "status", "provider", "providers", "delivery", "execution", "created_at", "signer"];
+const LAST = ["session_id", "schema_version", "product", "decision_count", "blocked_count", "approval_required_count"];
+const placeOf = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) - FIRST.length : LAST.indexOf(name) + 1);
+
+/** Shows a document's fields in a dialog, the outcome first, nested ones as JSON; `more` nodes follow them. */
+export const showDocument = (title, document_, ...more) => dialog(title, providerOutcomes(document_), documentFields(document_), more);
+
+/** What became of a sending at each provider, where the record has several. */
+function providerOutcomes({ delivery }) {
+  if (!Array.isArray(delivery?.deliveries)) return null;
+  return el("ul", { class: "plain" }, delivery.deliveries.map(({ provider, success, status_code: status, attempt_count: requests, completed_at: at }) => el("li", {},
+    tag(success ? "healthy" : "critical", success ? "delivered" : "failed"), ` ${providerName(provider)}`, status && `, status ${status}`, requests && `, after ${plural(requests, "request")}`, at && `, at ${stamp(at)}`)));
+}
+
+/** The fields of a document as a list. */
+export function documentFields(document_) {
+  const rows = Object.entries(document_).sort(([a], [b]) => placeOf(a) - placeOf(b)).map(([name, value]) => el("div", {}, el("dt", {}, name),
     el("dd", {}, value !== null && typeof value === "object" ? el("pre", { tabindex: "0" }, JSON.stringify(value, null, 2)) : String(value ?? "–"))));
-  return dialog(title, el("dl", { class: "record" }, rows), more);
+  return el("dl", { class: "record" }, rows);
 }

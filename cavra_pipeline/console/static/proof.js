@@ -131,10 +131,10 @@ async function showChecks(result, raw, options, name) {
     fault = error instanceof NotProven ? error.message : `file: it can't be read (${error.name})`;
   }
   const [part, ...what] = fault.split(": ");
-  const verdict = fault ? "Not proven" : "What was checked holds";
+  const verdict = fault ? "Not proven" : rows.some((row) => row.isUnsigned) ? "What was checked holds; not signed" : "What was checked holds";
   swap(result, el("div", { class: `verdict ${fault ? "critical" : "healthy"}`, role: fault ? "alert" : null },
     el("p", { class: "state" }, verdict),
-    el("ul", { class: "checks" }, rows.map((row) => checkItem(row.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), row.part, row.detail)),
+    el("ul", { class: "checks" }, rows.map((row) => checkItem(row.isUnsigned ? tag("", "not signed") : row.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), row.part, row.detail)),
       fault && checkItem(tag("critical", "fails"), what.length ? part : "file", what.length ? what.join(": ") : fault)),
     !fault && el("p", {}, "Not checked here, but by its own verifier (", el("code", {}, `python3 ${name}`), "), which needs nothing but Python 3.11:"),
     !fault && el("ul", {}, UNCHECKED.map((text) => el("li", {}, text)))));
