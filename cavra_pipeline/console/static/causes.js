@@ -18,6 +18,10 @@ export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
 /** Advice to fix the cause before acknowledging, where every retry fails until then; else null. */
 export const firstOf = (incident) => (isFixedFirst(incident) ? "Fix the cause first: a retry that fails uses up an attempt." : null);
 
+/** The warning of the first incident that makes any of these deliveries fail until its cause is fixed; undefined without one. */
+export const warningOf = (pairs, incidents) => incidents.filter((incident) => incident.pairs.some((failing) => pairs.some((pair) => pair.lane === failing.lane && pair.subject === failing.subject && pair.provider === incident.provider)))
+  .map(firstOf).find(Boolean);
+
 /** One paragraph with advice for each incident of a lane; `note` returns what to append to it. */
 export const causeLines = (lane, incidents, note = () => null) => incidentsOf(lane, incidents).map((incident) => el("p", {}, el("strong", {}, "Cause: "),
   el("a", { href: incidentAddress(incident, lane), "data-key": `why-${incident.incident_id}` }, titleOf(incident)), ` since ${stamp(incident.began_at)}. ${adviceOf(incident)} `, note(incident)));

@@ -2,7 +2,7 @@
 
 import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
-import { pairsToAcknowledge } from "./causes.js";
+import { pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, el, hash, plural, providerName, stamp, swap, words } from "./dom.js";
 import { ITEMS } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -15,7 +15,8 @@ const ALERTS = ["health alert", "health alerts"];
 const SCOPE = "The list counts recoveries, missing acknowledgements and what is unresolved in the health alert lanes. It leaves out workers, approvals, leaked secrets and the other lanes' failing deliveries: see the ";
 
 export async function render(params, context, root) {
-  const [report, { lanes }] = await Promise.all([ask("/closure", { as_of: asOf() }), ask("/lanes", { as_of: asOf() })]);
+  const at = { as_of: asOf() };
+  const [report, { lanes }, { incidents }] = await Promise.all([ask("/closure", at), ask("/lanes", at), ask("/incidents", { ...at, open: true })]);
   const pairs = lanes.flatMap(pairsToAcknowledge);
   const reload = async (results, unit) => {
     swap(root, await render(params, context, root));
@@ -26,7 +27,7 @@ export async function render(params, context, root) {
   const acknowledgeItem = (item) => {
     const itemPairs = pairs.filter((pair) => pair.item === item);
     const unit = item === GAP ? undefined : ALERTS;
-    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, done: (results) => reload(results, unit) });
+    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, warning: item === GAP ? warningOf(itemPairs, incidents) : null, done: (results) => reload(results, unit) });
   };
   const isKnown = report.evidence_record_count > 0;
   const isClosed = report.closure_state === "closed";
