@@ -3,7 +3,7 @@
 import { ask, onAnswer, setToken, token } from "./api.js";
 import { announce, closeDialogs, clock, el, field, hash, loading, emptyState, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
 import { asOf, followAddress, goToNow, isPast, momentControl } from "./moment.js";
-import { drawNavigation } from "./nav.js";
+import { drawNavigation, panelButton } from "./nav.js";
 import * as alert from "./alert.js";
 import * as alerts from "./alerts.js";
 import * as closure from "./closure.js";
@@ -132,7 +132,7 @@ onAnswer((headers) => {
   const at = headers.get("Cavra-Evidence-Copied-At");
   if (!at) return;
   const staleNote = headers.get("Cavra-Evidence-Is-Behind") === "true" ? "; a run is writing newer evidence" : "";
-  $("freshness").textContent = `Last ingest ${stamp(at)}${staleNote}.`;
+  $("freshness").textContent = `Shows what was ingested up to ${stamp(at)}${staleNote}.`;
 });
 
 async function refresh() {
@@ -184,10 +184,7 @@ function begin() {
   markMoment = momentControl($("moment"), goTo);
   $("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
   $("token").addEventListener("click", askForToken);
-  $("controls").addEventListener("click", ({ currentTarget: button }) => {
-    const isOpen = $("top").classList.toggle("open");
-    button.setAttribute("aria-expanded", String(isOpen));
-  });
+  panelButton($("controls"), $("top"));
   $("pause").addEventListener("click", () => {
     isPaused = !isPaused;
     $("pause").setAttribute("aria-pressed", String(isPaused));

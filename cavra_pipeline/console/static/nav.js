@@ -9,16 +9,34 @@ const GROUPS = [
   ["Report", ["executive", "history", "api"]],
 ];
 
+/** A button that opens and closes a panel of a narrow screen; opening one closes the others, and so does Escape. Returns a function that opens or closes it. */
+export function panelButton(button, panel) {
+  const open = (isOpen) => {
+    button.setAttribute("aria-expanded", String(isOpen));
+    panel.classList.toggle("open", isOpen);
+  };
+  button.addEventListener("click", () => {
+    const isOpen = button.getAttribute("aria-expanded") !== "true";
+    for (const close of closers) close();
+    open(isOpen);
+  });
+  closers.push(() => open(false));
+  return open;
+}
+
+const closers = [];
+document.addEventListener("keydown", (event) => {
+  const opened = document.querySelector(".side button[aria-expanded=true]");
+  if (event.key !== "Escape" || !opened || document.querySelector("dialog[open]")) return;
+  for (const close of closers) close();
+  opened.focus();
+});
+
 /** Parent in the navigation of views that are a tab or a detail page. */
 export const HOMES = { closure: "recoveries", escalation: "recoveries", worker: "plan", forecast: "plan", incident: "incidents", delivery: "health", alert: "alerts" };
 
 export function drawNavigation(nav, views) {
-  const menu = document.getElementById("menu");
-  const open = (isOpen) => {
-    menu.setAttribute("aria-expanded", String(isOpen));
-    nav.classList.toggle("open", isOpen);
-  };
-  menu.addEventListener("click", () => open(menu.getAttribute("aria-expanded") !== "true"));
+  const open = panelButton(document.getElementById("menu"), nav);
   nav.append(...GROUPS.map(([title, names]) => el("section", { "aria-label": title }, el("h2", {}, title),
     el("ul", {}, names.map((name) => el("li", {}, el("a", { href: `#/${name}`, "data-view": name }, icon(name), views[name].title)))))));
   return (name) => {
