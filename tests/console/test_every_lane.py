@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,20 +16,21 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, Served, served
 from tests.console.browser import service_of, shown, watched
-from tests.support import NOW, Record, delivery, execution, ingested
+from tests.support import DAY, NOW, Record, delivery, execution, ingested
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = timedelta(hours=1)
 
 
 def home_of_lanes(folder: Path) -> Settings:
-    """Two failing deliveries to one provider in each lane."""
+    """Two failing deliveries to one provider in each lane, and one lane that was in use before."""
+    before = delivery(NOW - 8 * HOUR, lane="executive_report", subject="before")
     failing = [
         delivery(NOW - 5 * HOUR, lane=lane, subject=f"{lane}-{n}", failed=["slack"], status_codes=[500])
         for lane in LANES
         for n in (1, 2)
     ]
-    home = ingested(folder, failing)
+    home = ingested(folder, [before, *failing])
     list(save_every_report(warehouse_of(home), state_of(home), [NOW.date()], now=NOW))
     return home
 
@@ -80,7 +82,7 @@ def test_a_health_report_is_previewed_and_saved_only_when_asked_for(service: Ser
         page.get_by_text("Saved as evidence").wait_for()
         assert (keeper.kept_count, page.get_by_role("button", name="Save the report").count()) == (before + 1, 0)
         for view in ("health?run=1", "plan?"):
-            page.goto(f"{service.url}/#/{view}&lane=recovery_escalation&as_of=2026-06-20T12:00:00")
+            page.goto(f"{service.url}/#/{view}&lane=recovery_escalation&as_of={NOW - 2 * HOUR:%Y-%m-%dT%H:%M:%S}")
             page.get_by_text("Preview only, not saved").wait_for()
             assert page.get_by_role("button", name="Save").count() == 0
         assert keeper.kept_count == before + 1
@@ -109,7 +111,7 @@ def test_a_refresh_keeps_the_result_and_the_order_and_closing_loses_none(service
         with page.expect_request("**/acknowledgements"):
             page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         page.keyboard.press("Escape")
-        named = held[0].request.post_data_json["deliveries"]
+        named = json.loads(held[0].request.post_data or "")["deliveries"]
         error = {"where": "provider", "what": "no such delivery", "remedy": "Reload"}
         outcomes = [{**one, "acknowledgement": None, "error": error if at else None} for at, one in enumerate(named)]
         held[0].fulfill(json={"deliveries": outcomes, "actor": "incident-lead"})
@@ -157,6 +159,23 @@ def test_at_a_past_instant_the_last_bar_is_the_lane_as_it_was_then(service: Serv
         page.get_by_text("nothing can be changed here").wait_for()
         page.get_by_role("row", name="Auditor export Not in use").wait_for()
         assert (last.get_attribute("aria-label") or "").endswith("no evidence yet")
+    assert seen.complaints == []
+
+
+def test_before_the_first_evidence_nothing_is_evaluated_and_no_future_is_shown(
+    service: Served, browser: Browser
+) -> None:
+    with watched(browser) as seen:
+        for view in ("overview", "health"):
+            page = shown(seen.context.new_page(), f"{service.url}/#/{view}?as_of=2026-06-20T12:00:00")
+            page.get_by_text(f"The first landed on {DAY}.").wait_for()
+            assert page.locator(".critical, .verdict").count() == 0
+        page = shown(seen.context.new_page(), f"{service.url}/#/overview?as_of=2027-01-01T00:00:00")
+        page.get_by_text("a time that has not come yet, so you see now").wait_for()
+        assert page.get_by_role("button", name="One hour later").is_disabled()
+        page.get_by_label("As of (UTC)").fill("2027-01-01 00:00")
+        page.get_by_role("button", name="Show", exact=True).click()
+        assert "as_of" not in page.url
     assert seen.complaints == []
 
 

@@ -49,7 +49,7 @@ export async function render(params, context, root) {
 function headline({ alerts, alert_count: count }, isIdle) {
   if (!count) return isIdle ? "Alerts are not being evaluated" : "No alert is open";
   const unacknowledgedCount = alerts.filter((alert) => !alert.acknowledged_by).length;
-  return `${plural(count, "alert is", "alerts are")} open, ${unacknowledgedCount === count ? "not acknowledged" : unacknowledgedCount ? `${unacknowledgedCount} not acknowledged` : "acknowledged"}`;
+  return `${plural(count, "alert is", "alerts are")} open, ${unacknowledgedCount === count ? (count === 1 ? "not acknowledged" : "none acknowledged") : unacknowledgedCount ? `${unacknowledgedCount} not acknowledged` : "acknowledged"}`;
 }
 
 /** What a person does about a worker that is down; a past instant says nothing of the daemon at that time. */

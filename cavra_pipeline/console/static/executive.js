@@ -22,6 +22,7 @@ export async function render(params, { status }) {
       swap(errorBox, problem(error));
     }
   };
+  const isKnown = report.state !== "no_evidence";
   const [recoveries, days] = [report.recoveries, plural(report.window_days, "day")];
   const numberedActions = report.recommended_actions.filter((action) => action.number);
   const executiveActions = numberedActions.filter((action) => action.number > 1 && action.role === "executive");
@@ -35,17 +36,17 @@ export async function render(params, { status }) {
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), errorBox,
     facts([["Open recoveries", recoveries.open_count], ["Past the limit", recoveries.slo_breached_count], [`Opened in ${days}`, recoveries.opened_in_window_count], [`Closed in ${days}`, recoveries.closed_in_window_count],
-      ["Closed within the limit, of all due", shareOfDue(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]]),
+      ["Closed within the limit, of all due", shareOfDue(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]].map(([name, value]) => [name, isKnown ? value : "unknown"])),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actionList(numberedActions),
         otherActions.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${otherActions.length} more`), actionList(otherActions, numberedActions.length + 1))),
       el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((sentence) => el("li", {}, unbroken(sentence)))),
-        table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
+        table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: isKnown ? "none." : "unknown.", sorts: false, columns: [
           { name: "cause", title: "What is wrong", value: (provider) => provider.cause, cell: (provider) => [tag(provider.severity), el("div", {}, provider.cause), el("small", {}, "oldest failure ", time(provider.failing_since))] },
           { name: "open", title: "Open recoveries", value: (provider) => provider.open_recovery_count, number: true },
           { name: "missing", title: "Notifications not arrived", value: (provider) => provider.failing_notice_count, number: true },
         ] }))),
-    table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
+    table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: isKnown ? "none." : "unknown.", columns: [
       { name: "provider", title: "Provider", value: (recovery) => recovery.provider, cell: (recovery) => [providerName(recovery.provider), " ", el("small", {}, whole(recovery.playbook_id))] },
       { name: "state", title: "State", value: (recovery) => recovery.slo_state, cell: (recovery) => tag(...SLO[recovery.slo_state]) },
       { name: "age", title: "Open for", value: (recovery) => recovery.age_minutes, cell: (recovery) => whole(span(recovery.age_minutes * 60000)) },
@@ -57,9 +58,12 @@ export async function render(params, { status }) {
 /** Notifications not delivered, by provider, with the day of the oldest; false if there is none. */
 function missedNotifications({ broken_providers: providers }) {
   const parts = providers.filter((provider) => provider.failing_notice_count)
-    .map((provider, at) => `${at ? provider.failing_notice_count.toLocaleString("en") : `${plural(provider.failing_notice_count, "notification")} sent`} to ${providerName(provider.provider)} (${provider.failing_notice_count > 1 ? "the oldest " : ""}from ${stamp(provider.failing_since).slice(0, 10)})`);
+    .map((provider, at) => `${at ? provider.failing_notice_count.toLocaleString("en") : `${plural(provider.failing_notice_count, "notification")} sent`} to ${providerName(provider.provider)} (${provider.failing_notice_count > 1 ? "the oldest " : ""}from ${dayWords(provider.failing_since)})`);
   return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
 }
+
+/** A day as the report's own sentences write it, such as 28 Nov. */
+const dayWords = (text) => new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 /** Leaked secrets in evidence that no one has handled yet. Only the page shows them; the report does not count them. */
 function leakNotice(status) {

@@ -2,8 +2,9 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
-import { WHERE_APPROVED, causeLines, firstOf, incidentsOf } from "./causes.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, emptyState, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { WHERE_APPROVED, causeLines, incidentsOf, warningOf } from "./causes.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { hasEvidence, noEvidence } from "./empty.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -15,6 +16,10 @@ const number = (name, max, value) => el("input", { name, type: "number", min: 1,
 
 /** Parameters of a health report; its bundle is requested with the same. */
 const PARAMETERS = ["as_of", "expected_interval_minutes", "stale_metadata_minutes", "window_hours"];
+
+/** True if a lane is healthy by CAVRA's rule although an open incident makes deliveries of it fail. */
+const isStopped = (health, causes) => health.alert_level === "healthy" && causes.length > 0;
+const shownLevel = (health, causes) => (isStopped(health, causes) ? "warning" : health.alert_level);
 
 export async function render(params, context, root) {
   const { lanes } = await ask("/lanes", { as_of: asOf() });
@@ -30,8 +35,8 @@ export async function render(params, context, root) {
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   let newest = 0;
   const run = async (isSaved = false) => {
-    if (!isPast() && lanes.every((laneStatus) => !laneStatus.evidence_record_count)) {
-      swap(result, emptyState("No evidence has arrived yet.", "Nothing is evaluated until it has, so this is no all-clear. The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in."));
+    if (!hasEvidence(lanes)) {
+      swap(result, await noEvidence());
       return;
     }
     const runNumber = ++newest;
@@ -80,16 +85,17 @@ async function report(health, metadata, lane, context, reload, saveButton) {
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
-  const warning = causes.filter((incident) => gaps.some((gap) => gap.provider === incident.provider)).map(firstOf).find(Boolean);
+  const warning = warningOf(gaps, incidents);
   const buttonFor = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: reload });
   return [
-    el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
+    el("section", { class: `verdict ${shownLevel(health, causes)}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}${isStopped(health, causes) ? ", with an open incident" : ""}`),
+      isStopped(health, causes) && el("p", {}, "The lane is healthy by CAVRA's rule: no retry of it has failed or been skipped. Deliveries fail by an incident."),
       causeLines(health.lane, incidents),
       el("p", {}, workerLine(lane, context)),
       el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${span(health.window_hours * 3600000)}. A run is expected every ${span(health.expected_interval_minutes * 60000)}; a plan is stale after ${span(health.stale_metadata_minutes * 60000)}.`),
       el("p", { class: "soft" }, metadata ? `Saved as evidence: ${metadata.session_id}.` : "Preview only, not saved."),
-      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts."),
+      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No problems."),
       saveButton && el("p", { class: "acts" }, saveButton)),
     facts([
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],

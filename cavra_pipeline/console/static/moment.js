@@ -3,6 +3,10 @@
 import { announce, clock, el, now, setMoment, stamp } from "./dom.js";
 
 let instant = null;
+/** True after an address named an instant that has not come yet. */
+let wasFuture = false;
+// The clocks of browser and service may differ so much before the first answer.
+const SLACK = 60000;
 
 /** The instant for the API; undefined means now. */
 export const asOf = () => (instant ? `${instant}Z` : undefined);
@@ -24,10 +28,13 @@ export function parsedMoment(text) {
   return Number.isFinite(at) ? new Date(at).toISOString().slice(0, 19) : undefined;
 }
 
-/** Sets the instant from the address; returns the parameters with the current instant. */
+const isFuture = (at) => Boolean(at) && Date.parse(`${at}Z`) > clock() + SLACK;
+
+/** Sets the instant from the address; a future one is refused and means now. Returns the parameters with the current instant. */
 export function followAddress({ as_of: addressInstant, ...params }) {
   const at = addressInstant === undefined ? undefined : parsedMoment([addressInstant].flat()[0]);
-  if (at !== undefined) setInstant(at);
+  wasFuture = isFuture(at);
+  if (at !== undefined) setInstant(wasFuture ? null : at);
   return instant ? { ...params, as_of: instant } : params;
 }
 
@@ -47,24 +54,30 @@ export function momentControl(form, go) {
     announce(text ? `As of ${stamp(`${text}Z`)}` : "As of now");
     go();
   };
-  const move = (hours) => choose(new Date(now() + hours * 3600000).toISOString().slice(0, 19));
+  const move = (hours) => {
+    const at = new Date(now() + hours * 3600000).toISOString().slice(0, 19);
+    choose(isFuture(at) ? null : at);
+  };
+  const later = el("button", { type: "button", "aria-label": "One hour later", onclick: () => move(1) }, "+ 1 h");
   const live = el("button", { type: "button", id: "now", onclick: () => choose(null) }, "Now");
   form.append(el("span", { class: "zone", "aria-hidden": "true" }, "As of"), live, el("span", { class: "zoned" }, input, el("span", { class: "zone", "aria-hidden": "true" }, "UTC")),
     el("button", { type: "button", "aria-label": "One hour earlier", onclick: () => move(-1) }, "− 1 h"),
-    el("button", { type: "button", "aria-label": "One hour later", onclick: () => move(1) }, "+ 1 h"),
+    later,
     el("button", {}, "Show"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const at = input.value.trim() ? parsedMoment(input.value.trim()) : null;
-    if (at !== undefined) return choose(at);
-    input.setCustomValidity("Give a time as YYYY-MM-DD HH:MM, in UTC.");
+    if (at !== undefined && !isFuture(at)) return choose(at);
+    input.setCustomValidity(at === undefined ? "Give a time as YYYY-MM-DD HH:MM, in UTC." : "This time has not come yet; the Forecast shows what comes.");
     return input.reportValidity();
   });
   return () => {
     input.value = instant?.replace("T", " ") ?? "";
     live.setAttribute("aria-pressed", String(instant === null));
     const past = document.getElementById("past");
-    past.hidden = instant === null;
-    past.textContent = instant ? `You see ${stamp(asOf())}. Alerts, silences and sources are those of now; nothing can be changed here.` : "";
+    later.disabled = instant === null;
+    past.hidden = instant === null && !wasFuture;
+    past.textContent = instant ? `You see ${stamp(asOf())}. Alerts, silences, sources and what a person has resolved are those of now; nothing can be changed here.`
+      : wasFuture ? "The address names a time that has not come yet, so you see now. The Forecast shows what comes." : "";
   };
 }

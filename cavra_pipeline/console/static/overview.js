@@ -3,7 +3,8 @@
 import { ask, askIfThere } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { downStep, idleNotice, isDaemonDown } from "./alerts.js";
-import { WHERE_APPROVED, adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
+import { WHERE_APPROVED, adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf } from "./causes.js";
+import { hasEvidence, noEvidence } from "./empty.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
@@ -33,28 +34,30 @@ export async function render(params, context, root) {
   if (previousLevels !== null && previousLevels !== levels) announce(`Changed: ${levels}`);
   previousLevels = levels;
   const reload = async () => swap(root, await render(params, context, root));
-  const acknowledged = async (outcomes) => {
-    results.set(root, resultSection(outcomes));
+  const acknowledged = async (outcomes, unit) => {
+    results.set(root, resultSection(outcomes, unit));
     await reload();
     root.querySelector("#result").focus();
   };
-  const isEmpty = lanes.reduce((sum, lane) => sum + lane.evidence_record_count, 0) === 0;
-  if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(reload));
-  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(context), ...(isEmpty ? [] : stoppedWorkers(lanes, context)), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
+  if (!hasEvidence(lanes)) return isPast() ? noEvidence() : emptyHome(sources, refreshPart(reload));
+  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(context), ...stoppedWorkers(lanes, context), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
+  const healthAlerts = lanes.flatMap(pairsToAcknowledge).filter((pair) => pair.item !== "acknowledgement_gap");
+  const healthAlertButton = acknowledgeAllButton({ pairs: healthAlerts, of: "all lanes", key: "all-health-alerts", context, unit: ["health alert", "health alerts"], buttonClass: null,
+    done: (outcomes) => acknowledged(outcomes, ["health alert", "health alerts"]) });
   const points = otherPoints(lanes, quarantine.count, findings.count);
   const inUse = lanes.filter((lane) => lane.alert_level !== "unknown");
   const unhealthyLanes = inUse.filter((lane) => lane.alert_level !== "healthy");
   return [results.get(root),
     el("div", { class: "headline" }, el("section", { "aria-label": "In one sentence" },
-      el("p", { class: `state ${unhealthyLanes.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : unhealthyLanes.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
+      el("p", { class: `state ${unhealthyLanes.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? `${points.length ? `${plural(causes.length, "cause")} and ${plural(points.length, "other point")} need` : plural(causes.length, "cause needs", "causes need")} a person` : unhealthyLanes.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
       el("p", { class: "soft" }, `${unhealthyLanes.length ? `${unhealthyLanes.length} of ${plural(inUse.length, "lane")} in use ${unhealthyLanes.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(laneStatus.as_of)} (not saved). `,
         closureLine(laneStatus.closure))),
     !isPast() && refreshPart(reload)),
     !isPast() && idleNotice(context),
     !isPast() && !isDaemonDown(context) && alerting && !alerting.connectors.length && el("p", { class: "soft" }, "No one is notified of alerts: name connectors in ", el("code", {}, "CAVRA_ALERT_CONNECTORS"), "."),
     causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
-    points.length > 0 && el("p", { class: "notice" }, el("strong", {}, "Also: "), points.map((point, at) => [at > 0 && "; ", point]), "."),
+    points.length > 0 && el("p", { class: "notice" }, el("strong", {}, "Also: "), points.map((point, at) => [at > 0 && "; ", point]), ". ", healthAlertButton),
     lanesTable(lanes, partitions, incidents), colourKey("Retries", RETRIES), colourKey("Days", DAYS)];
 }
 
@@ -160,7 +163,7 @@ function otherPoints(lanes, quarantinedCount, findingCount) {
   return [
     ...lanes.filter((lane) => lane.usual_interval_minutes).map((lane) => link("health", lane.lane, `the worker of ${words(lane.lane).toLowerCase()} ${intervals(lane)}`, { lane: lane.lane, run: 1 })),
     ...(alerts.length ? [link("closure", "alerts", `${plural(alerts.length, "health alert")} to acknowledge${decided && ` (${decided})`}`)] : []),
-    ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + ` since ${daysAgo(6)}`)] : []),
+    ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + ` since ${daysAgo(6)}`, { from: daysAgo(6) })] : []),
   ];
 }
 
@@ -177,19 +180,29 @@ function lanesTable(lanes, partitions, incidents) {
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
   return scrollRegion("lanes", "Lanes", table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
     { name: "lane", title: "Lane", value: (lane) => words(lane.lane), cell: (lane) => el("a", { href: hash("health", { lane: lane.lane, run: 1 }), "data-key": `health-${lane.lane}` }, words(lane.lane)) },
-    { name: "state", title: "State", value: rank, cell: (lane) => [tag(lane.alert_level, lane.alert_level === "unknown" ? "Not in use" : undefined), causesOf(lane, incidents)] },
+    { name: "state", title: "State", value: rank, cell: (lane) => [levelTag(lane, incidents), causesOf(lane, incidents)] },
     { name: "worker", title: "Last worker run", value: (lane) => lane.latest_worker_age_minutes ?? Infinity, cell: (lane) => (lane.alert_level === "unknown" ? "–" : [whole(ago(lane.latest_worker_age_minutes)), el("small", { class: "whole" }, intervals(lane))]) },
     { name: "plan", title: "Failing deliveries", value: (lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count, cell: (lane) => planCell(lane, maxCount) },
     { name: "days", title: `Last ${partitions.length} days`, cell: (lane) => dayStrip(lane.lane, partitions, isPast() ? lane.alert_level : null) },
   ] }));
 }
 
+/** A lane's level; healthy by CAVRA's rule is not shown green while an incident makes deliveries of it fail. */
+const levelTag = (lane, incidents) => (lane.alert_level === "healthy" && incidentsOf(lane.lane, incidents).length ? tag("warning", "Healthy, with an incident")
+  : tag(lane.alert_level, lane.alert_level === "unknown" ? "Not in use" : undefined));
+
 /** Why a lane is in its state: its incidents, else its alerts. */
 function causesOf(lane, incidents) {
   const laneIncidents = incidentsOf(lane.lane, incidents);
-  const alertText = lane.alerts.map((alert) => words(alert.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, "").replace("missed_retry_worker", "worker_missed_its_runs"))).join(", ");
+  const alertText = words(lane.alerts.map(problemName).join(", "));
   return [laneIncidents.map((incident) => el("small", {}, el("a", { href: incidentAddress(incident, lane.lane), "data-key": `why-${lane.lane}-${incident.incident_id}` }, titleOf(incident)))),
     !laneIncidents.length && lane.alerts.length > 0 && el("small", {}, alertText)];
+}
+
+/** A problem of a lane by one name, whatever its lane is called in the category. */
+function problemName({ category }) {
+  if (/^missed_.*_worker$/.test(category)) return "worker missed its runs";
+  return category.replace(/^(stale|failed)_.*_(retry_plan|retry_execution|delivery)$/, "$1 $2").replace(/^.*_(acknowledgement_gap|approval_gap|acknowledgement_outstanding)$/, "$1").replaceAll("_", " ");
 }
 
 function planCell(lane, maxCount) {

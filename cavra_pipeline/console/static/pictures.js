@@ -1,6 +1,7 @@
 // Charts as SVG: they use the page's colours, print well, and have a text alternative.
 
 import { el, plural, span, stamp, svg, words } from "./dom.js";
+import { isPast } from "./moment.js";
 
 const DAY = 86400000;
 const STEPS = [15 * 60000, 3600000, 3 * 3600000, 6 * 3600000, 12 * 3600000, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 31 * DAY, 92 * DAY];
@@ -22,7 +23,8 @@ export function timeAxis(from, to, x, height, maxCount) {
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const text = new Date(at).toISOString();
     marks.push(svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 4, y2: height - 18 }));
-    if (right - x(at) > 62) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : isFirst ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16)));
+    // The right edge has a label: an instant takes more room than a word.
+    if (right - x(at) > (isPast() ? 112 : 62)) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : isFirst ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16)));
     isFirst = false;
   }
   return marks;
@@ -75,7 +77,8 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
           room >= 7 * mark.label.length && svg("text", { class: "tick strong", x: x(mark.at) + 11, y: top + 15 }, mark.label));
       }));
   });
-  const last = now < to ? [...edge(x(now), height, "now"), ...edge(x(to), height, "due")] : edge(x(to), height, "now");
+  const nowText = isPast() ? stamp(new Date(now).toISOString()).slice(5, 16) : "now";
+  const last = now < to ? [...edge(x(now), height, nowText), ...edge(x(to), height, "due")] : edge(x(to), height, nowText);
   const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
   const kneeLine = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
     !isNarrow && svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, "shortened")];
@@ -108,6 +111,8 @@ export const VERDICTS = [["good", "on time"], ["late", "late or early"], ["bad",
 /** A scheduled run as a point of a timeline. */
 export const slotPoint = (slot) => ({ at: parse(slot.expected_at), kind: KINDS[slot.verdict] || "unknown", text: `${stamp(slot.expected_at)}: ${words(slot.verdict)}` });
 
+const stillOpen = () => (isPast() ? "this instant, still open" : "now");
+
 /** Timeline of a lane's worker runs, outages, scheduled runs and gaps; the outages of a worker that runs regularly but too seldom are one cause. */
 export function healthTimeline(health, runs, slots, isSeldom = false) {
   const to = parse(health.as_of);
@@ -117,7 +122,7 @@ export function healthTimeline(health, runs, slots, isSeldom = false) {
     { title: "Worker runs", points: runs.filter((run) => parse(run.created_at) >= from).map((run) => ({ at: parse(run.created_at), kind: "good", text: stamp(run.created_at) })) },
     { title: isSeldom ? "Longer than expected" : "Outages", spans: health.outages.map((outage) => {
       const [began, ended] = [outage.started_at ? parse(outage.started_at) : from, outage.ended_at ? parse(outage.ended_at) : to];
-      return { from: began, to: ended, kind: isSeldom ? "late" : "bad", text: `${stamp(outage.started_at)} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${span(ended - began)}, ${outage.missed_runs} missed` };
+      return { from: began, to: ended, kind: isSeldom ? "late" : "bad", text: `${stamp(outage.started_at)} to ${outage.ended_at ? stamp(outage.ended_at) : stillOpen()}: ${span(ended - began)}, ${outage.missed_runs} missed` };
     }) },
     slots.length > 0 && { title: "Scheduled runs", points: slots.map(slotPoint) },
     gaps.length > 0 && { title: "Gaps open since", points: gaps.map((gap) => ({ at: parse(gap.since), kind: "late", text: `${gap.provider} since ${stamp(gap.since)}` })) },
@@ -126,6 +131,6 @@ export function healthTimeline(health, runs, slots, isSeldom = false) {
   const counts = [[runs.length, "worker run"], ...(isSeldom ? [] : [[health.outages.length, "outage"], [open, "open outage"]]), [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]];
   const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && !isSeldom && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((outage) =>
-    el("li", {}, `${outage.started_at ? stamp(outage.started_at) : "Never ran"} to ${outage.ended_at ? stamp(outage.ended_at) : "now"}: ${outage.missed_runs} runs missed`))));
+    el("li", {}, `${outage.started_at ? stamp(outage.started_at) : "Never ran"} to ${outage.ended_at ? stamp(outage.ended_at) : stillOpen()}: ${outage.missed_runs} runs missed`))));
   return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [slots.length > 0 && colourKey("Scheduled runs", VERDICTS), list] });
 }

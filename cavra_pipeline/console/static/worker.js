@@ -5,6 +5,7 @@ import { downStep } from "./alerts.js";
 import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
 import { stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
+import { hasEvidence } from "./empty.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -14,7 +15,7 @@ export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
   const planAnswer = await ask(`/lanes/${lane}/plan`, { as_of: asOf() });
   const [{ incidents }, { lanes }] = await Promise.all([ask("/incidents", { as_of: planAnswer.plan.as_of, open: true }), ask("/lanes", { as_of: asOf() })]);
-  const [downLane] = downLanesOf(lanes.filter((laneStatus) => laneStatus.lane === lane));
+  const [downLane] = hasEvidence(lanes) ? downLanesOf(lanes.filter((laneStatus) => laneStatus.lane === lane)) : [];
   const result = el("div", {});
   const mayRun = !context.status || context.status.scopes.includes("live");
   const isLive = context.status?.live_lanes.includes(lane);
@@ -65,7 +66,7 @@ function dueTable({ plan, pending }) {
   const stateOf = statesOf({ plan, pending });
   const isHeld = (decision) => stateOf(decision) === "gate";
   const rows = plan.retry_decisions.filter((decision) => decision.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
-  return table({ key: "due", caption: "Due now", rows, empty: "nothing.", columns: [
+  return table({ key: "due", caption: isPast() ? "Due at this instant" : "Due now", rows, empty: plan.evidence_record_count ? "nothing." : "there is no evidence of this lane yet.", columns: [
     { name: "subject", title: "Subject", value: (decision) => subjectOf(plan.lane, decision), cell: (decision) => deliveryLink(plan.lane, decision) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider) },
     { name: "state", title: "State", value: (decision) => (isHeld(decision) ? 1 : 0), cell: (decision) => stateTag(stateOf(decision), plan.lane) },
