@@ -9,15 +9,18 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page
 
+from cavra_pipeline.alerts.signals import Observation, Signal
+from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.sources import pull, read_sources
 from tests.api.server import NoDagster, Served, served, token_file
 from tests.console.browser import bad_month, service_of, shown, watched
 from tests.imports.sources import json_lines
 from tests.recoveries.stores import ask_recoveries, closure, playbook
-from tests.support import NOW, delivery, home_with, ingested, take_in
+from tests.support import DAY, NOW, delivery, home_with, ingested, take_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
 MARKUP = '<img src=x onerror="window.planted=1">'
 
 
@@ -35,8 +38,10 @@ def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: S
         page.get_by_text("3 recoveries are past their limit of 4 h").wait_for()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (4, 5)
 
-        first = page.get_by_role("region", name="Open recoveries").locator("tbody tr").first
-        assert first.locator("th").inner_text().startswith("ServiceNow")
+        ages = page.get_by_role("region", name="Open recoveries").locator("td[data-label='Open for'] time")
+        opened = [str(one.get_attribute("datetime")) for one in ages.all()]
+        assert opened == sorted(opened), "the one that has been open longest is first"
+        first = page.get_by_role("region", name="Open recoveries").locator("tbody tr", has_text="ServiceNow").first
         first.get_by_role("button", name="Close the recovery of servicenow").click()
         page.get_by_label("State").select_option("mitigated")
         page.get_by_label("Ticket").fill("OPS-77")
@@ -108,6 +113,37 @@ def test_a_playbook_is_opened_by_clicks_and_a_second_one_opens_nothing(tmp_path:
             page.get_by_role("dialog").get_by_role("button", name="Open a playbook").click()
             page.locator("#said", has_text=text).wait_for()
             assert row_count(page, "Open recoveries") == 1
+    assert seen.complaints == []
+
+
+def test_an_escalation_plan_is_saved_once_with_a_label(tmp_path: Path, browser: Browser) -> None:
+    home = ingested(tmp_path, [playbook(NOW - timedelta(hours=6), "playbook-1")])
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/escalation")
+        page.get_by_text("Preview only, not saved.").wait_for()
+        page.get_by_role("button", name="Save the plan").click()
+        page.get_by_label("Your label").fill("on-call")
+        page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("Requested by on-call").wait_for()
+        assert page.get_by_role("button", name="Save the plan").count() == 0
+        assert page.get_by_text("not saved").count() == 0
+    assert seen.complaints == []
+
+
+def test_a_leaked_secret_is_told_from_other_findings_and_leads_to_its_alert(tmp_path: Path, browser: Browser) -> None:
+    home = ingested(tmp_path, [delivery(signer=TOKEN), delivery(subject="other", signer="a@b.example")])
+    signal = Signal("secret_finding", DAY, "critical", NOW, evidence={"newest_leak": 1})
+    watch_pass(home, Observation(["secret_finding"], [signal]), clock=lambda: NOW)
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/intake")
+        page.get_by_text("To rotate", exact=True).wait_for()
+        assert page.get_by_text("To rotate", exact=True).count() == 1
+        page.get_by_role("link", name="Open its alert").click()
+        page.get_by_role("heading", name="1 leaked secret").wait_for()
+        page.get_by_role("link", name="Open the findings of its day").click()
+        page.get_by_text(f"Of landing days {DAY}.").wait_for()
+        page.goto(f"{one.url}/#/intake?as_of={NOW - timedelta(days=20):%Y-%m-%dT%H:%M:%S}")
+        page.get_by_text("Findings: none").wait_for()
     assert seen.complaints == []
 
 
