@@ -88,6 +88,7 @@ def _lanes() -> str:
         "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
         "NOT_SECRETS": sorted(NOT_SECRETS),
         "STATES": {name: list(lane.acknowledgement_states) for name, lane in LANES.items()},
+        "WITHDRAWN": {name: lane.withdrawn_state for name, lane in LANES.items()},
         "CLEARING_STATES": list(CLEARING_STATES),
         "ANSWERING_STATES": list(ANSWERING_STATES),
         "MAX_RETRIES": DEFAULT_RETRY_DELIVERIES,

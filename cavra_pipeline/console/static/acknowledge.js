@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, providerName, words } from "./dom.js";
-import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES } from "./lanes.js"; // written by the server
+import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES, WITHDRAWN } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
 /** Attributes of a label input: the accepted pattern, and the text that the browser shows for an invalid one. */
@@ -71,7 +71,7 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
 export function withdrawButton({ lane, subject, provider, state, key, context, done }) {
   if (!mayAct(context) || ![...CLEARING_STATES, ...ANSWERING_STATES].includes(state)) return null;
   const open = () => actForm("Withdraw the acknowledgement", [el("p", {}, `${subject}, ${providerName(provider)}: ${words(state).toLowerCase()}.`),
-    el("p", { class: "soft" }, "A newer record says that the acknowledgement no longer holds; it has the state Deferred, which releases no retry. Both records stay.")],
+    el("p", { class: "soft" }, `A newer record says that the acknowledgement no longer holds; it has the state ${words(WITHDRAWN[lane])}, which releases no retry and settles no alert. Both records stay.`)],
   [], context, ({ by }) => ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, withdraw: true, by }), done, "Withdraw", "Withdrawn");
   return el("button", { type: "button", "data-key": key, onclick: open }, "Withdraw the acknowledgement");
 }
