@@ -1,4 +1,4 @@
--- Findings or quarantined lines that pass every filter, in the order in which the command line lists them: one page of
+-- Findings or quarantined lines that pass every filter, in the order of their days, files and lines: one page of
 -- them, and the total. Beyond the last page there is one row, with the total alone.
 WITH matching AS (
     SELECT drop_day, source_file, line_number, {{columns}}, file_name
