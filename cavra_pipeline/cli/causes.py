@@ -284,7 +284,8 @@ def _release(explanation: Mapping[str, Any], needs: Collection[str], live_lanes:
     for need in _BY_A_PERSON:
         if need in needs and explanation[f"{need}_state"] in _DECLINED:
             word = [line for line in explanation["lines"] if line["what"] == need][-1]
-            return f"ask {word['by']}, who {word['outcome']} it", ""
+            who = f"its signer ({word['by']}, a pseudonym)" if word["by"].startswith("actor-") else word["by"]
+            return f"ask {who}, who {word['outcome']} it", ""
     if "acknowledgement" in needs:
         about = f"--subject {explanation['subject']} --provider {explanation['provider']}"
         return "release the retry:", f"cavra-pipeline ack --lane {lane} {about} --state acknowledged --by LABEL"
@@ -322,6 +323,9 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
     happened = ", ".join(str(word) for word in (outcome, reason if line["outcome"] != "delivered" else None) if word)
     times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
     text = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))
+    if line["what"] == "provider_incident":
+        # The line is of its beginning, also where it has ended since.
+        text = f"provider incident begins{' (ended since)' if line['outcome'] == 'ended' else ''}: it {reason}"
     return short_time(line["at"]), lines(text + times, shown(line["record_id"] or line["incident_id"], "dim"))
 
 

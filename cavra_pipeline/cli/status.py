@@ -54,7 +54,9 @@ def status(as_of: datetime | None) -> None:
         "alerts": {
             "open_count": listed_alerts["alert_count"],
             "critical_count": sum(alert["severity"] == "critical" for alert in listed_alerts["alerts"]),
+            "muted_count": sum(bool(alert["muted_by"]) for alert in listed_alerts["alerts"]),
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
+            "connectors": listed_alerts["connectors"],
         },
         "daemon": daemon_of(settings, now),
         "live_lanes": sorted(settings.live_lanes),
@@ -163,6 +165,9 @@ def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
     idle = "not evaluated: Dagster's daemon is not running" if is_daemon_off(daemon) else ""
     if idle and not alerts["open_count"]:
         return idle
-    undelivered = count(alerts["undelivered_notification_count"], "undelivered notification")
-    counts = f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical"
-    return f"{counts}; {idle.replace('not evaluated', 'not evaluated now') or undelivered}"
+    counts = f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical, {alerts['muted_count']:,} muted"
+    if idle:
+        return f"{counts}; {idle.replace('not evaluated', 'not evaluated now')}"
+    if not alerts["connectors"]:
+        return f"{counts}; no one is notified: CAVRA_ALERT_CONNECTORS is empty"
+    return f"{counts}; {count(alerts['undelivered_notification_count'], 'undelivered notification')}"

@@ -51,6 +51,8 @@ def test_open_alerts_are_listed_and_fit_a_terminal(home: Settings) -> None:
         assert "CAVRA_ALERT_CONNECTORS is empty" in result.output
         assert max(map(len, result.output.splitlines())) <= 80
 
+    status = " ".join(CliRunner().invoke(cli, ["status"]).output.split())
+    assert "2 open, 2 critical, 0 muted; not evaluated now: Dagster's daemon is not running" in status
     listed = answer("list")
     found = {(one["kind"], one["occurrence_count"], one["state"]) for one in listed["alerts"]}
     assert found == {("missed_run", 5, "firing"), ("failed_run", 1, "firing")}
