@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from cavra_pipeline import frames
-from cavra_pipeline.alerts.leaks import open_leaks
+from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import (
     answer,
@@ -21,7 +21,6 @@ from cavra_pipeline.cli.common import (
     instant_option,
     range_option,
     reading,
-    reading_state,
     require_home,
 )
 from cavra_pipeline.cli.tables import as_facts
@@ -150,22 +149,31 @@ def findings() -> None:
     Secrets come first. The value itself is never shown.
     """
     columns = ("is_secret", "drop_day", "source_file", "line_number", "rule", "path", "action", "file_name")
-    with reading_state() as c:
-        is_leaked = bool(open_leaks(c))
-    steps = ("Rotate each leaked secret, then resolve its alert:", "cavra-pipeline alerts") if is_leaked else ()
-    _list("Findings", list_findings, columns, steps)
+    leaks = open_leak_days(home(), clock())
+    steps = ("Rotate each leaked secret, then resolve its alert:", "cavra-pipeline alerts") if leaks else ()
+
+    def shown(column: str, row: Mapping[str, object]) -> object:
+        if column != "is_secret":
+            return row[column]
+        return ("to rotate" if row["drop_day"] in leaks else "handled") if row["is_secret"] else "no"
+
+    _list("Findings", list_findings, columns, steps, shown)
 
 
 #: Headings of the tables, short so that the digest has room; CSV and JSON have the columns' own names.
 _SHOWN_AS: Final = {"is_secret": "secret", "drop_day": "day", "source_file": "file", "line_number": "line"}
 
 
-def _cell(column: str, value: object) -> object:
-    return ("yes" if value else "no") if column == "is_secret" else value
+def _cell(column: str, row: Mapping[str, object]) -> object:
+    return row[column]
 
 
 def _list(
-    title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...], steps: Sequence[str]
+    title: str,
+    read: Callable[..., list[dict[str, object]]],
+    columns: tuple[str, ...],
+    steps: Sequence[str],
+    cell: Callable[[str, Mapping[str, object]], object] = _cell,
 ) -> None:
     with reading() as session:
         rows = read(session)
@@ -177,7 +185,7 @@ def _list(
         # Where the terminal is narrow, the last column goes first, and the digest is cut.
         names = sorted((name for name in columns if name != "file_name"), key=lambda name: name == "path")
         heads = [_SHOWN_AS.get(name, name) for name in names]
-        shown = [[_cell(name, row[name]) for name in names] for row in rows]
+        shown = [[cell(name, row) for name in names] for row in rows]
         if "sha256" in names and not console.has_room(heads, shown):
             place = names.index("sha256")
             heads[place] = f"sha256 (first {_DIGEST_SHOWN})"

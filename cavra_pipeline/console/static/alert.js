@@ -56,9 +56,9 @@ export async function render(params, context, root) {
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${subjectWords(alert)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
-      el("p", {}, tag(isOpen ? alert.severity : "healthy", stateWords(alert)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause && !incident ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
+      el("p", {}, tag(isOpen ? alert.severity : "healthy", stateWords(alert)), ` ${alert.resolved_at ? `at ${stamp(alert.resolved_at)}, open since ${stamp(alert.since)}` : `since ${stamp(alert.since)}`}${alert.cause && !incident ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
       alert.kind === "exhaustion_ahead" && el("p", {}, liveNote(alert.evidence.lane ?? alert.subject, context)),
-      alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
+      alert.action && !alert.resolved_at && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, reload)),
       el("p", { class: "acts" },
@@ -80,7 +80,7 @@ export async function render(params, context, root) {
 }
 
 /** Labels of the counts in an alert's evidence. Other members are names, ids and instants. */
-const BASIS = { subject_count: "Deliveries that failed, since delivered or not", pair_count: "Of these not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
+const BASIS = { subject_count: "Deliveries that failed, since delivered or not", pair_count: "Deliveries not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
 
 /** An alert's evidence as rows, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
