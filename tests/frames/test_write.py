@@ -122,6 +122,6 @@ def test_the_command_writes_the_same_file(home: Settings, tmp_path: Path, monkey
     assert done.exit_code == 0
     assert "1 row written" in done.stderr
     assert (tmp_path / "theirs.csv").read_bytes() == (tmp_path / "ours.csv").read_bytes()
-    half = CliRunner().invoke(cli, ["table", "deliveries", str(tmp_path / "x.csv"), "--from", "2026-06-25"])
+    half = CliRunner().invoke(cli, ["table", "deliveries", str(tmp_path / "x.csv"), "--to", "2026-06-25"])
     assert isinstance(half.exception, UsageError)
     assert not (tmp_path / "x.csv").exists()
