@@ -193,7 +193,7 @@ def test_a_delivery_says_why_it_waits_what_releases_it_and_shows_its_record(serv
         page.get_by_role("heading", level=1, name="Incidents").wait_for()
         assert page.get_by_role("dialog").count() == 0
         page.evaluate("location.hash = '#/delivery?subject=plan-7&provider=slack'")
-        page.get_by_role("alert").get_by_text("no delivery, retry or acknowledgement").wait_for()
+        page.get_by_role("alert").get_by_text("this subject has no delivery to this provider").wait_for()
     assert [one for one in seen.complaints if "404" not in one] == []
 
 
