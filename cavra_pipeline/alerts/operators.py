@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -35,13 +36,14 @@ class EndsByItself(UsageError):
 def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[str, Any]:
     """Returns open alerts, silences that have not ended, undelivered notifications, and the connectors notified."""
     ordered_alerts = sorted(open_alerts(c), key=lambda alert: (alert.severity, alert.since, alert.alert_id))
+    active_silences = silences(c, now)
     newest = sorted(heads(c, settings.alerts.connectors).items(), key=lambda pair: (pair[1].created_at, pair[0][::-1]))
     return {
         "as_of": instant(now),
         "connectors": list(settings.alerts.connectors),
         "alert_count": len(ordered_alerts),
-        "alerts": [_document(alert) for alert in ordered_alerts],
-        "silences": [_silence_document(silence) for silence in silences(c, now)],
+        "alerts": [_document(_muted_now(alert, active_silences, now)) for alert in ordered_alerts],
+        "silences": [_silence_document(silence) for silence in active_silences],
         "unsent_notices": [
             {
                 "provider": provider,
@@ -59,6 +61,12 @@ def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[
             if head.state != "sent"
         ],
     }
+
+
+def _muted_now(alert: Alert, active_silences: Sequence[Silence], now: datetime) -> Alert:
+    """The alert as silences mute it now: one made or ended since the last evaluation counts at once."""
+    holding = next((silence.silence_id for silence in active_silences if silence.holds(alert, now)), None)
+    return replace(alert, muted_by=holding or (alert.muted_by if alert.muted_by in KINDS else None))
 
 
 def _document(alert: Alert) -> dict[str, Any]:

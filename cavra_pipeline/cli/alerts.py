@@ -23,7 +23,7 @@ from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.command import HelpGroup, Named, answers
 from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
-from cavra_pipeline.documents import parse_as_of, shifted
+from cavra_pipeline.documents import shifted
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.settings import Settings
@@ -163,12 +163,10 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
     is_idle = tables.is_daemon_off(daemon_of(settings, clock()))
-    now = clock()
-    silences_of_now = [silence for silence in document["silences"] if parse_as_of(silence["starts_at"]) <= now]
-    muted = {alert["alert_id"]: _muted(alert, silences_of_now) for alert in document["alerts"]}
-    ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(muted[alert["alert_id"]])))
+    ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(alert["muted_by"])))
     if ordered:
-        rows = (_alert_row(alert, muted[alert["alert_id"]]) for alert in ordered)
+        by_id = {silence["silence_id"]: silence for silence in document["silences"]}
+        rows = (_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered)
         console.facts(f"Open alerts: {document['alert_count']:,}", rows)
     else:
         console.print("Open alerts: none")
@@ -197,7 +195,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.facts("Undelivered notifications", unsent)
     if not document["connectors"]:
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
-    firing = [alert for alert in ordered if alert["state"] == "firing" and not muted[alert["alert_id"]]]
+    firing = [alert for alert in ordered if alert["state"] == "firing" and not alert["muted_by"]]
     if firing:
         # Acknowledging an alert of a leaked secret ends it, so the word for that is resolve.
         act = "resolve" if firing[0]["kind"] == SECRET_FINDING else "ack"
@@ -206,23 +204,20 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.next("cavra-pipeline dev")
 
 
-def _muted(alert: Mapping[str, Any], silences: Sequence[Mapping[str, Any]]) -> str:
-    """Why no one is notified of an alert; empty if someone is. A silence holds at once."""
-    for silence in silences:
-        if silence["kind"] in (None, alert["kind"]) and silence["subject"] in (None, alert["subject"]):
-            return f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}"
-    return f"muted: {_words(alert['muted_by'])}" if alert["muted_by"] in KINDS else ""
-
-
-def _alert_row(alert: Mapping[str, Any], muted: str) -> Sequence[Any]:
+def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None) -> Sequence[Any]:
     causes = ", ".join(_words(cause) for cause in alert["causes"] if cause != NO_CAUSE)
     state = f"acknowledged by {alert['acknowledged_by']}, open" if alert["acknowledged_by"] else "open"
+    muted = (
+        f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}"
+        if silence
+        else f"muted: {_words(alert['muted_by'] or '')}"
+    )
     states = [
         f"{state} since {tables.near_time(alert['since'])} UTC",
         count(alert["occurrence_count"], "occurrence") if alert["occurrence_count"] > 1 else "",
-        muted or (f"cause: {causes}" if causes else ""),
+        muted if alert["muted_by"] else f"cause: {causes}" if causes else "",
     ]
-    details = [shown("; ".join(filter(None, states)), "dim"), *([] if muted else [alert["action"]])]
+    details = [shown("; ".join(filter(None, states)), "dim"), *([] if alert["muted_by"] else [alert["action"]])]
     what = lines(f"{_words(alert['kind'])}: {alert['subject_text']}", *details)
     return (tables.level(alert["severity"]), alert["alert_id"][:_ID_SHOWN], what)
 
