@@ -16,6 +16,8 @@ from cavra_pipeline.state.tables import leaks
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
+#: Whether a finding is a secret, in SQL: a value that a pseudonym stands for is none.
+LEAKED: Final = "(action IN ('dropped', 'quarantined') AND NOT list_contains($not_secrets::VARCHAR[], rule))"
 
 
 def found_secrets(session: Session, *, after: int = 0) -> list[dict[str, Any]]:
@@ -24,7 +26,7 @@ def found_secrets(session: Session, *, after: int = 0) -> list[dict[str, Any]]:
     The id is made of the line's digest, the rule and the path; where no digest is known, of the place of the line.
     """
     parameters: dict[str, object] = {"not_secrets": sorted(NOT_SECRETS), "after": after + 1 if after else 0}
-    rows = session.rows(_PACKAGE, "found_secrets", parameters)
+    rows = session.rows(_PACKAGE, "found_secrets", parameters, is_secret=LEAKED)
     return [{**row, "found_at": row["found_at"].replace(tzinfo=UTC)} for row in rows]  # type: ignore[attr-defined]
 
 

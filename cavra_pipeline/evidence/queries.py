@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import WORD_COLUMNS
 from cavra_pipeline.boundary.verdict import NOT_SECRETS
+from cavra_pipeline.evidence.leaks import LEAKED
 from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
@@ -33,7 +34,8 @@ def list_quarantine(session: Session, most: int = EVERY) -> list[dict[str, objec
 
 def list_findings(session: Session, most: int = EVERY) -> list[dict[str, object]]:
     """Lists findings, secrets first: place, rule, dotted path and what became of the value; never the value."""
-    return session.rows(_PACKAGE, "list_findings", {"most": most, "not_secrets": sorted(NOT_SECRETS)})
+    parameters: dict[str, object] = {"most": most, "not_secrets": sorted(NOT_SECRETS)}
+    return session.rows(_PACKAGE, "list_findings", parameters, is_secret=LEAKED)
 
 
 def schema_differences(session: Session) -> list[str]:

@@ -1,4 +1,4 @@
--- The secrets of landing files read from a commit on. A value that a pseudonym stands for is no secret.
+-- The secrets of landing files read from a commit on.
 WITH named AS (
     SELECT
         left(sha256(concat_ws(
@@ -9,7 +9,8 @@ WITH named AS (
     FROM finding_rows AS f
     LEFT JOIN drops AS d USING (drop_day, file_name)
     WHERE
-        coalesce(d.commit_number, 0) >= $after AND f.action IN ('dropped', 'quarantined') AND NOT list_contains($not_secrets::VARCHAR[], f.rule)
+        coalesce(d.commit_number, 0) >= $after
+        AND {{is_secret}}
 )
 SELECT leak_id, min(drop_day) AS drop_day, min(rule) AS rule, min(found_at) AS found_at
 FROM named
