@@ -20,7 +20,7 @@ from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RECOVERY_STEP, RELEASE_WORDS
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RECOVERY_STEP, RELEASE_WORDS, WHERE_APPROVED
 from cavra_pipeline.reports.closure import ITEM_WORDS
 from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
@@ -82,6 +82,7 @@ def _lanes() -> str:
         "TYPES": sorted({kind.record_type for kind in KINDS.values()}),
         "RELEASES": dict(RELEASE_WORDS),
         "RECOVERY_STEP": RECOVERY_STEP,
+        "WHERE_APPROVED": WHERE_APPROVED,
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},

@@ -3,7 +3,7 @@
 import { decidedWords } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, whole, words } from "./dom.js";
 import { icon } from "./icons.js";
-import { CAUSES, FIX_FIRST, GATES } from "./lanes.js"; // written by the server
+import { CAUSES, FIX_FIRST, GATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
@@ -95,8 +95,6 @@ export const gateOf = (lane) => `an ${GATES[lane]}`;
 
 /** How many deliveries need an approval, and where it is given; empty without any. */
 export const approvalText = (unapproved) => (unapproved.length ? `${plural(unapproved.length, "delivery needs", "deliveries need")} an approval. ${WHERE_APPROVED}` : "");
-
-export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";
 
 /** A card of the overview: the problem, its size, its start and the next step. */
 export function causeCard({ level, count, unit, title, href, since, details, next, note, buttons }) {

@@ -2,9 +2,9 @@
 
 import { acknowledgeButton, withdrawButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { WHERE_APPROVED, adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
+import { adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
 import { el, facts, hash, emptyState, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
-import { GATES, RELEASES } from "./lanes.js"; // written by the server
+import { GATES, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
