@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from .container import canonical
 from .derive import EXECUTIVE_ID, HOUR, MINUTE, Document, LanePairs, LaneRecord, lane_records, retry_health
-from .providers import GRAVE, broken_providers, explained, usual_interval
+from .providers import broken_providers, explained, usual_interval
 from .recoveries import RETRIES, OpeningCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
 
 #: Members that are sentences or that the records do not decide: part of the report's id, and not recomputed.
@@ -28,6 +28,8 @@ ACTIVITY = (
     "delivery_count", "failed_delivery_count", "acknowledgement_count", "worker_run_count", "live_worker_run_count",
     "delivered_execution_count", "failed_execution_count", "skipped_execution_count",
 )  # fmt: skip
+#: So many more recoveries opened than closed are a risk, late or not.
+MANY_MORE = 3
 FAILED = "unresolved_failed_execution_count"
 #: Alerts of a lane that the risks of its providers cover.
 OF_PROVIDERS = {"unresolved_delivery_count", "acknowledgement_pending_count", "approval_pending_count"}
@@ -172,7 +174,7 @@ def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) 
     if report["slo_at_risk_count"]:
         yield "warning", "slo_at_risk", 0
     growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
-    if growth > 0 and (report["slo_breached_count"] or growth >= GRAVE):
+    if growth > 0 and (report["slo_breached_count"] or growth >= MANY_MORE):
         yield "warning", "growing_backlog", 0
     slow = {row["lane"] for row in report["lanes"] if row["usual_interval_minutes"]}
     for name, lane_health in health.items():
