@@ -72,7 +72,10 @@ def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def csv_value(value: object) -> object:
-    """Returns a value as a cell of CSV, no formula: booleans and objects as JSON, lists joined by blanks, ISO-8601."""
+    """Returns a value as a cell of CSV, which no spreadsheet takes for a formula.
+
+    Instants are ISO-8601, booleans and objects as JSON has them, lists are joined by spaces.
+    """
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(x, dict | list | tuple) for x in value)):
         return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text))
     if isinstance(value, list):

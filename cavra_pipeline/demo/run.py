@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 from cavra_pipeline.alerts.leaks import handle_leaks, open_leak_days, open_leaks
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.executive.wrong import Wrong, what_is_wrong
 from cavra_pipeline.reports.health import health_of_lanes
-from cavra_pipeline.reports.overview import overview
+from cavra_pipeline.reports.overview import extent, overview
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -65,14 +65,13 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:
         summary = overview(session, as_of=now, now=now)
-        stored: list[dict[str, Any]] = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": _LAST})
+        stored_count = extent(session, _LAST).record_count
     wrong = what_is_wrong(summary, open_leak_days(settings, now))
     earlier = what_was_wrong(
         _health(settings, now), early, outage=month.story("worker_outage"), late=month.story("late_day")
     )
-    record_count = stored[0]["record_count"]
-    made_here = record_count - summary["evidence"]["record_count"]
-    say(f"{record_count:,} records are stored, {made_here} of them made here: the executive report and its run")
+    made_here = stored_count - summary["evidence"]["record_count"]
+    say(f"{stored_count:,} records are stored, {made_here:,} of them made here")
     say(f"{len(month.stories())} things happened in this month: cavra-pipeline demo --stories")
     return DemoOutcome(succeeded, wrong, earlier)
 

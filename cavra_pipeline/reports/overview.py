@@ -74,18 +74,23 @@ class Extent:
     """How far back a home's evidence goes, as an instant sees it.
 
     Attributes:
-        is_empty: Whether there is no record up to the instant.
+        record_count: The records up to the instant.
         oldest_at: The first record of all, which is later then; None in a home without evidence.
     """
 
-    is_empty: bool
+    record_count: int
     oldest_at: str | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no record up to the instant."""
+        return not self.record_count
 
 
 def extent(session: Session, at: datetime) -> Extent:
-    """Returns whether there is evidence at an instant, and since when there is any."""
-    (evidence,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
-    return Extent(not evidence["record_count"], instant(evidence["oldest_record_at"]))
+    """Returns how much evidence there is at an instant, and since when there is any."""
+    (evidence,) = session.stream(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
+    return Extent(evidence["record_count"], instant(evidence["oldest_record_at"]))
 
 
 def _lane(session: Session, lane: Lane, health: Mapping[str, Any], as_of: datetime, now: datetime) -> dict[str, Any]:
