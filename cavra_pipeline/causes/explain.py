@@ -16,7 +16,13 @@ from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.approvals import Approvals, approvals
 from cavra_pipeline.reports.failure_runs import FailureRun
-from cavra_pipeline.reports.incidents import failure_runs_of, has_probed, incidents_of_pair
+from cavra_pipeline.reports.incidents import (
+    PROVIDERS_LISTED,
+    failure_runs_of,
+    has_probed,
+    incidents_of_pair,
+    known_providers,
+)
 from cavra_pipeline.reports.plan import decided_retries
 from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
 from cavra_pipeline.reports.stretches import stretches
@@ -78,12 +84,10 @@ def explain(
 
 
 def _unknown(session: Session, subject: str, provider: str, at: datetime) -> UnknownPair:
-    rows = session.rows(_PACKAGE, "providers_of_subject", {"subject": subject, "as_of": at})
-    providers = [str(row["provider"]) for row in rows]
-    if providers and provider not in providers:
-        return UnknownPair(
-            "this subject has no delivery to this provider", where="provider", remedy=use_one_of(provider, providers)
-        )
+    names = known_providers(session, at, subject=subject)
+    if names and provider not in names:
+        remedy = use_one_of(provider, names, listed_in=PROVIDERS_LISTED)
+        return UnknownPair("this subject has no delivery to this provider", where="provider", remedy=remedy)
     return UnknownPair(
         "there is no delivery, retry or acknowledgement of this subject for this provider at that instant",
         where="subject",

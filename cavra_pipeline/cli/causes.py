@@ -19,7 +19,7 @@ from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.words import fix_unless_done, fix_words, listed
-from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
@@ -41,7 +41,7 @@ _NEVER: Final = {
 #: What a delivery may wait for that only a person gives.
 _BY_A_PERSON: Final = ("acknowledgement", "approval")
 #: States in which a person has said that a delivery is not to be retried now.
-_DECLINED: Final = ("deferred", "escalated", "dismissed", "denied")
+_DECLINED: Final = frozenset({*ACKNOWLEDGEMENT_STATES, "denied"}) - {*CLEARING_STATES}
 
 
 @command("incidents", "cavra-pipeline incidents --open", "cavra-pipeline incidents --provider servicenow --json")
@@ -284,8 +284,7 @@ def _release(explanation: Mapping[str, Any], needs: Collection[str], live_lanes:
     for need in _BY_A_PERSON:
         if need in needs and explanation[f"{need}_state"] in _DECLINED:
             word = [line for line in explanation["lines"] if line["what"] == need][-1]
-            who = f"its signer ({word['by']}, a pseudonym)" if word["by"].startswith("actor-") else word["by"]
-            return f"ask {who}, who {word['outcome']} it", ""
+            return f"ask {word['by'] or 'the person'}, who {word['outcome']} it", ""
     if "acknowledgement" in needs:
         about = f"--subject {explanation['subject']} --provider {explanation['provider']}"
         return "release the retry:", f"cavra-pipeline ack --lane {lane} {about} --state acknowledged --by LABEL"
@@ -322,10 +321,11 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
     reason = said(line["reason"]) or line["status_code"] or line["by"]
     happened = ", ".join(str(word) for word in (outcome, reason if line["outcome"] != "delivered" else None) if word)
     times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
-    text = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))
+    what = line["what"].replace("_", " ")
     if line["what"] == "provider_incident":
         # The line is of its beginning, also where it has ended since.
-        text = f"provider incident begins{' (ended since)' if line['outcome'] == 'ended' else ''}: it {reason}"
+        what, happened = f"{what} begins{' (ended since)' if line['outcome'] == 'ended' else ''}", f"it {reason}"
+    text = ": ".join(filter(None, [what, happened]))
     return short_time(line["at"]), lines(text + times, shown(line["record_id"] or line["incident_id"], "dim"))
 
 

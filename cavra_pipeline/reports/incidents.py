@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
 from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.lanes import Lane
@@ -32,6 +33,8 @@ _CAUSES: Final = (
 MIXED: Final = "mixed"
 #: Causes that another attempt can't cure: one delivery shows whether the provider works again.
 PROBED_CAUSES: Final = frozenset({"credentials", "gone"})
+#: The command whose answer names every provider.
+PROVIDERS_LISTED: Final = "cavra-pipeline dashboard"
 #: Causes that end without anybody's doing: where others have arrived since, there is nothing left to fix.
 PASSING_CAUSES: Final = frozenset({"throttled", "server_error", "no_answer"})
 
@@ -78,15 +81,23 @@ def incident_reports(
     return reports
 
 
+def known_providers(session: Session, at: datetime, *, subject: str | None = None) -> list[str]:
+    """Returns the public-safe providers that deliveries name, of one subject or of all; `at` is UTC without a zone."""
+    parameters: dict[str, object] = {"as_of": at, "subject": subject}
+    names = (str(row["provider"]) for row in session.rows(_PACKAGE, "known_providers", parameters))
+    return [name for name in names if is_safe_identifier(name)]
+
+
 def require_known_provider(session: Session, provider: str, at: datetime) -> None:
     """Refuses a provider that no delivery up to an instant names.
 
     Raises:
-        UsageError: There is no such provider; the remedy names the nearest, or all.
+        UsageError: There is no such provider; the remedy names the nearest, or all if they are few.
     """
-    names = [str(row["provider"]) for row in session.rows(_PACKAGE, "known_providers", {"as_of": naive_utc(at)})]
+    names = known_providers(session, naive_utc(at))
     if names and provider_name(provider) not in names:
-        raise UsageError("no delivery names this provider", where="provider", remedy=use_one_of(provider, names))
+        remedy = use_one_of(provider, names, listed_in=PROVIDERS_LISTED)
+        raise UsageError("no delivery names this provider", where="provider", remedy=remedy)
 
 
 def incidents(

@@ -141,6 +141,12 @@ def test_incidents_of_a_provider_that_no_delivery_names_are_refused_and_none_are
     refused = command(home.home, "incidents", "--provider", "servicnow", *AS_OF)
     assert (refused.code, "Did you mean servicenow?" in refused.err) == (2, True)
     assert "Use one of servicenow, slack" in command(home.home, "incidents", "--provider", "nope", *AS_OF).err
+    many = home_with(
+        tmp_path / "many", [delivery(at(30 + n), subject=f"s-{n}", failed=[f"own-{n}"]) for n in range(12)]
+    )
+    take_in(many)
+    refused = command(many.home, "incidents", "--provider", "nope", *AS_OF)
+    assert ("cavra-pipeline dashboard lists all 12" in refused.err, "own_" in refused.err) == (True, False)
 
 
 def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_path: Path) -> None:

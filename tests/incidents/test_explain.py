@@ -301,19 +301,20 @@ def test_the_command_explains_to_a_person_and_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "steps"),
+    ("state", "signer", "code", "steps"),
     [
-        (None, 503, "cavra-pipeline ack"),
-        (None, 404, "Correct the Slack address, unless that is done. Then release the retry: cavra-pipeline ack"),
-        ("deferred", 503, "Ask ops, who deferred it"),
-        ("deferred", 404, "Correct the Slack address, unless that is done. Then ask ops, who deferred it"),
+        (None, "", 503, "cavra-pipeline ack"),
+        (None, "", 404, "Correct the Slack address, unless that is done. Then release the retry: cavra-pipeline ack"),
+        ("deferred", "ops", 503, "Ask ops, who deferred it"),
+        ("deferred", "", 503, "Ask the person, who deferred it"),
+        ("deferred", "ops", 404, "Correct the Slack address, unless that is done. Then ask ops, who deferred it"),
     ],
 )
 def test_the_fix_comes_before_a_release_and_no_decision_is_overridden(
-    state: str | None, code: int, steps: str, tmp_path: Path
+    state: str | None, signer: str, code: int, steps: str, tmp_path: Path
 ) -> None:
     attempt = {"deliveries": [{"provider": "slack", "success": False, "status_code": code}]}
-    word = [acknowledgement(at(40), state=state, signer="ops")] if state else []
+    word = [acknowledgement(at(40), state=state, signer=signer)] if state else []
     home = ingested(tmp_path, [delivery(at(50), failed=["slack"], status_codes=[code], delivery=attempt), *word])
 
     said = command(home.home, "explain", "subject-1", "slack", "--as-of", AS_OF.isoformat())
