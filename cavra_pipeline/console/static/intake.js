@@ -32,7 +32,7 @@ export async function render(params, context) {
     { name: "file", title: "File", value: (finding) => finding.source_file },
     { name: "line", title: "Line", value: (finding) => finding.line_number, number: true },
   ])]);
-  return [rangeNote(range), facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ...(isPast() ? [] : [["Leaked secrets to rotate, of every day", status?.evidence.open_leak_count ?? 0]])]),
+  return [rangeNote(range), facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ...(isPast() ? [] : [["Leaked secrets to rotate, on all days", status?.evidence.open_leak_count ?? 0]])]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
     el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped or its value replaced by a pseudonym, or the line was quarantined. Rotate each leaked secret where it was issued, then resolve its alert."), findings.node];
 }

@@ -28,7 +28,7 @@ export async function render(params, context) {
   const rows = names.map((name) => ({ title: words(name), points: answer.slots.filter((slot) => slot.schedule === name).map(slotPoint) }));
   const summary = Object.entries(answer.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
   const downLanes = hasEvidence(lanes) ? downLanesOf(lanes) : [];
-  const notes = [downLanes.length > 0 && el("p", { class: "notice" }, el("strong", {}, `${plural(downLanes.length, "worker is", "workers are")} down by the evidence: `), downLinks(downLanes), "."),
+  const notes = [downLanes.length > 0 && el("p", { class: "notice" }, el("strong", {}, `${plural(downLanes.length, "worker is", "workers are")} down, as evidence of their runs shows: `), downLinks(downLanes), "."),
     answer.slot_count > 0 && isPartial && el("p", {}, `Recorded since ${stamp(answer.recorded_since)}; nothing is known of scheduled runs before.`)];
   if (!answer.slot_count) return [form, notes, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
   return [form, notes, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
