@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from cavra_pipeline.desired_state import must_be_on
+from cavra_pipeline.documents import instant
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.jobs import (
     COMPACT_LAKE,
@@ -146,8 +147,8 @@ def build_schedules(jobs: Sequence[dg.JobDefinition], settings: Settings) -> lis
                 remedy=f"Give five cron fields, with a day that its months have, for one of {', '.join(declared)}",
             )
     return [
-        _schedule(by_name[name], settings, crons.get(name, cron), days_back, description)
-        for name, cron, days_back, description in SCHEDULES
+        _schedule(by_name[name], settings, _crons(settings)[name], days_back, description)
+        for name, _, days_back, description in SCHEDULES
     ]
 
 
@@ -165,9 +166,34 @@ def _comes(cron: str) -> bool:
 
 def latest_tick(name: str, settings: Settings, *, now: datetime) -> datetime:
     """Returns the latest instant, up to now, at which a schedule is due; Dagster's own evaluator decides."""
-    (cron,) = (settings.crons.get(name, cron) for declared, cron, *_ in SCHEDULES if declared == name)
-    backward = schedule_execution_time_iterator(now.timestamp(), cron, "UTC", ascending=False)
+    backward = schedule_execution_time_iterator(now.timestamp(), _crons(settings)[name], "UTC", ascending=False)
     return next(tick_at for tick_at in backward if tick_at <= now).astimezone(UTC)
+
+
+def next_ticks(settings: Settings, *, now: datetime) -> list[dict[str, Any]]:
+    """Returns when each schedule is due next, on or not: `schedule`, `cron`, `time_zone`, `next_due_at`.
+
+    `next_due_at` is null for a cadence that the host gives wrong: then the code location does not load.
+    """
+    return [
+        {
+            "schedule": name,
+            "cron": cron,
+            "time_zone": "UTC",
+            "next_due_at": instant(_next_tick(cron, now)) if _comes(cron) else None,
+        }
+        for name, cron in _crons(settings).items()
+    ]
+
+
+def _next_tick(cron: str, now: datetime) -> datetime:
+    forward = schedule_execution_time_iterator(now.timestamp(), cron, "UTC")
+    return next(tick_at for tick_at in forward if tick_at > now).astimezone(UTC)
+
+
+def _crons(settings: Settings) -> dict[str, str]:
+    """When each schedule is due: as the host says, or else as declared."""
+    return {name: settings.crons.get(name, cron) for name, cron, *_ in SCHEDULES}
 
 
 def _schedule(

@@ -28,6 +28,7 @@ from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.documents import parse_as_of, shifted
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.schedules import next_ticks
 from cavra_pipeline.slots.ledger import recorded_since, slots_between
 from cavra_pipeline.slots.picture import slots_document
 from cavra_pipeline.sources import pull_states, read_sources
@@ -154,12 +155,20 @@ def slots(service: Served, query: Annotated[models.SlotsQuery, Query()]) -> Answ
     first = parse_as_of(query.since) if query.since else shifted(until, -_DEFAULT_SPAN)
     first = max(first, shifted(until, -_MOST_SPAN))
 
+    upcoming = next_ticks(service.settings, now=service.clock())
+
     def make(c: sa.Connection) -> dict[str, Any]:
         after = shifted(first, -timedelta(microseconds=1))
         rows = slots_between(c, after=after, until=until, schedule=query.schedule)
-        return slots_document(rows, first, until, recorded_since=recorded_since(c, query.schedule))
+        return slots_document(
+            rows,
+            first,
+            until,
+            recorded_since=recorded_since(c, query.schedule),
+            schedules=[row for row in upcoming if query.schedule in (None, row["schedule"])],
+        )
 
-    return service.ask_state(("slots", query.schedule, query.since, query.until), make)
+    return service.ask_state(("slots", query.schedule, query.since, query.until, str(upcoming)), make)
 
 
 @endpoint(router, "GET", "/api/v1/sources", scope="read", answer=answers.SourcesAnswer)

@@ -65,7 +65,8 @@ def worker(
 ) -> None:
     """Run the retry worker once: dry unless --live is given.
 
-    A dry run selects and sends nothing. Both kinds leave a worker-run record as evidence.
+    A dry run selects and sends nothing. Both kinds leave a worker-run record as evidence, so that either ends an outage
+    of the lane's worker, its schedule on or not.
     """
     settings = home()
     request = WorkerRequest(
@@ -210,6 +211,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
             ("held", _held_counts(document, needed)),
             ("plan", document["retry_plan_id"]),
             ("run", document["run_id"]),
+            ("counts as", "the lane's last run, its schedule on or not"),
         ],
     )
     outcomes = {(e[subject], e["provider"]): e for e in document["executions"]}

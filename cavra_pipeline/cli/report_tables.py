@@ -174,7 +174,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
         pairs = [(pair["health_id"], pair["provider"], pair["acknowledgement_state"] or "none") for pair in unanswered]
         console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
     if report["missed_worker_count"] and not usual_interval_of(report):
-        console.next("cavra-pipeline doctor", f"cavra-pipeline worker --lane {report['lane']}")
+        console.next("cavra-pipeline doctor", "cavra-pipeline scheduled-runs")
     elif unanswered:
         first = f"--subject {unanswered[0]['health_id']} --provider {unanswered[0]['provider']}"
         console.next(f"cavra-pipeline ack --lane {report['lane']} {first} --state acknowledged --by LABEL")

@@ -40,7 +40,10 @@ _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "un
 @instant_option("--to last", "Where the range ends, inclusive; now if not given.", read_end)
 @answers
 def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime | None) -> None:
-    """List scheduled runs: on time, late or missed."""
+    """List scheduled runs: on time, late or missed, and the next due."""
+    # With Dagster, which no other command of this module needs.
+    from cavra_pipeline.schedules import next_ticks
+
     if schedule is not None and schedule not in SCHEDULE_NAMES:
         raise UsageError("there is no such schedule", where="schedule", remedy=use_one_of(schedule, SCHEDULE_NAMES))
     until = last or clock()
@@ -50,17 +53,34 @@ def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime 
         raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
     with reading_state() as c:
         rows = slots_between(c, after=after, until=until, schedule=schedule)
-        document = slots_document(rows, first_at, until, recorded_since=recorded_since(c, schedule))
-    answer(document, lambda console, _: _show(console, rows), "slots", columns.SLOTS)
+        document = slots_document(
+            rows,
+            first_at,
+            until,
+            recorded_since=recorded_since(c, schedule),
+            schedules=[row for row in next_ticks(home(), now=clock()) if schedule in (None, row["schedule"])],
+        )
+    answer(document, lambda console, _: _show(console, rows, document["schedules"]), "slots", columns.SLOTS)
 
 
-def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
+def _show(console: Terminal, rows: list[dict[str, Any]], schedules: list[dict[str, Any]]) -> None:
+    is_running = daemon_of(home(), clock())["state"] == "alive"
+    _show_runs(console, rows, is_running=is_running)
+    due = [
+        (row["schedule"], f"{row['cron']} {row['time_zone']}", tables.short_time(row["next_due_at"]))
+        for row in schedules
+    ]
+    title = "Next scheduled runs" if is_running else "Next scheduled runs, once Dagster's daemon runs"
+    console.table(title, ("schedule", "cron", "due (UTC)"), sorted(due, key=lambda row: row[2]))
     if not rows:
-        is_running = daemon_of(home(), clock())["state"] == "alive"
+        console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
+
+
+def _show_runs(console: Terminal, rows: list[dict[str, Any]], *, is_running: bool) -> None:
+    if not rows:
         how = "each is recorded once it is due" if is_running else "Dagster's daemon records them, and is not running"
         console.print(f"No scheduled run of this range is known: {how}.")
         console.print("What a worker missed by its evidence, imported months included, is in retry-health.")
-        console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
         return
     lines = picture(rows)
     for schedule, days in groupby(lines, key=lambda line: line[0]):

@@ -47,7 +47,7 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
 #: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: The step for a worker that has missed its runs: in a health report, and of its alert.
-WORKER_STEP: Final = "Check that the worker's schedule is on and its daemon runs, then run the worker once."
+WORKER_STEP: Final = "Check that the worker's schedule is on and its daemon runs; its next run ends the outage."
 #: Where the approval of a retry comes from: below what lists retries that need one.
 WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."
 #: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.

@@ -48,14 +48,28 @@ def legend(marks: Iterable[str]) -> str:
 
 
 def slots_document(
-    rows: list[dict[str, Any]], first_at: datetime, until: datetime, *, recorded_since: datetime | None
+    rows: list[dict[str, Any]],
+    first_at: datetime,
+    until: datetime,
+    *,
+    recorded_since: datetime | None,
+    schedules: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Returns the slots of a range and how many have each verdict, as the command line and the API answer."""
+    """Returns the slots of a range and how many have each verdict, as the command line and the API answer.
+
+    Args:
+        rows: The slots.
+        first_at: Where the range begins.
+        until: Where it ends.
+        recorded_since: The oldest slot on record, of any range.
+        schedules: When each schedule is due next.
+    """
     return {
         "from": instant(first_at),
         "to": instant(until),
         "recorded_since": instant(recorded_since),
         "slot_count": len(rows),
         "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in VerdictKind},
+        "schedules": schedules,
         "slots": [with_instants(row) for row in rows],
     }

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cavra_pipeline.cli import cli
+from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, Settings
 from cavra_pipeline.slots import ledger
@@ -112,6 +113,10 @@ def test_an_empty_ledger_says_who_writes_it_and_wrong_ranges_are_refused(home: S
     said = answer("scheduled-runs")
     assert "Dagster's daemon records them" in said
     assert "next: cavra-pipeline dev" in said
+    assert "Next scheduled runs, once Dagster's daemon runs" in said
+    assert [row["schedule"] for row in json.loads(answer("scheduled-runs", "--json"))["schedules"]] == [*SCHEDULE_NAMES]
+    (only,) = json.loads(answer("scheduled-runs", "--json", "--schedule", "daily_close"))["schedules"]
+    assert (only["schedule"], only["cron"]) == ("daily_close", "15 0 * * *")
     for wrong in (["--schedule", "x"], ["--from", "2026-06-02", "--to", "2026-06-01"]):
         done = CliRunner().invoke(cli, ["scheduled-runs", *wrong])
         assert isinstance(done.exception, UsageError)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.schedules import build_schedules
+from cavra_pipeline.schedules import build_schedules, next_ticks
 from cavra_pipeline.settings import load_settings
 
 VARIABLE = "CAVRA_CRON_MORNING_REPORT"
@@ -33,3 +34,17 @@ def test_a_cadence_that_comes_is_taken_and_its_schedule_loads(cron: str, tmp_pat
 
     schedule = build_defs(settings).get_repository_def().get_schedule_def("morning_report")
     assert schedule.cron_schedule == cron
+
+
+def test_the_next_tick_is_after_now_and_follows_the_cadence_of_the_host() -> None:
+    settings = load_settings({VARIABLE: "0 7 * * *", "CAVRA_CRON_DAILY_CLOSE": "0 0 31 2 *"})
+    due = {
+        now: {row["schedule"]: row["next_due_at"] for row in next_ticks(settings, now=now)}
+        for now in (datetime(2026, 6, 25, 6, 59, 59, 999999, tzinfo=UTC), datetime(2026, 6, 25, 7, tzinfo=UTC))
+    }
+
+    before, at = due.values()
+    assert before["morning_report"] == before["executive_delivery_retry"] == "2026-06-25T07:00:00+00:00"
+    assert at["morning_report"] == "2026-06-26T07:00:00+00:00"
+    assert at["recovery_retry_worker"] == "2026-06-25T07:30:00+00:00"
+    assert before["daily_close"] is at["daily_close"] is None

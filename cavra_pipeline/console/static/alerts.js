@@ -54,9 +54,9 @@ function headline({ alerts, alert_count: count }, isIdle) {
 
 /** What a person does about a worker that is down; a past instant says nothing of the daemon at that time. */
 export function downStep(context) {
-  if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs, then run the worker once.";
-  return isDaemonDown(context) ? "Start the Dagster daemon (cavra-pipeline dev), check that the worker's schedule is on, then run the worker once."
-    : "The Dagster daemon runs: check in Dagster that the worker's schedule is on, then run the worker once.";
+  if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs; the next run ends the outage.";
+  return isDaemonDown(context) ? "Start the Dagster daemon (cavra-pipeline dev), check that the worker's schedule is on; the next run ends the outage."
+    : "The Dagster daemon runs: check in Dagster that the worker's schedule is on; the next run ends the outage.";
 }
 
 export const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);

@@ -131,7 +131,7 @@ export const ago = (minutes) => (minutes === null || minutes === undefined ? "ne
 export function time(text, relative = false) {
   if (!text) return "–";
   const [day, hour, zone] = stamp(text).split(" ");
-  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && Date.parse(text) <= now() && el("small", {}, ageText(now() - Date.parse(text))));
+  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, Date.parse(text) <= now() ? ageText(now() - Date.parse(text)) : `in ${span(Date.parse(text) - now())}`));
 }
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));

@@ -3,7 +3,7 @@
 import { ask, askIfThere } from "./api.js";
 import { downLanesOf, downLinks } from "./causes.js";
 import { LANES, SCHEDULES, choice, el, facts, field, hash, emptyState, listed, now, plural, stamp, tag, time, words } from "./dom.js";
-import { asOf } from "./moment.js";
+import { asOf, isPast } from "./moment.js";
 import { hasEvidence } from "./empty.js";
 import { VERDICTS, colourKey, slotPoint, timeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -30,10 +30,10 @@ export async function render(params, context) {
   const downLanes = hasEvidence(lanes) ? downLanesOf(lanes) : [];
   const notes = [downLanes.length > 0 && el("p", { class: "notice" }, el("strong", {}, `${plural(downLanes.length, "worker is", "workers are")} down, as evidence of their runs shows: `), downLinks(downLanes), "."),
     answer.slot_count > 0 && isPartial && el("p", {}, `Recorded since ${stamp(answer.recorded_since)}; nothing is known of scheduled runs before.`)];
-  if (!answer.slot_count) return [form, notes, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
+  if (!answer.slot_count) return [form, notes, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), "."), schedulesTable(answer)];
   return [form, notes, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
     names.length > 0 && timeline("Over time", `${stamp(isPartial ? answer.recorded_since : answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, Math.max(from, recordedAt), to, { below: [colourKey("Runs", VERDICTS)] }),
-    schedulesTable(names.map((name) => answer.slots.filter((slot) => slot.schedule === name))),
+    schedulesTable(answer),
     el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : isPartial ? "nothing, every recorded run was on time." : "nothing, every run was on time.", columns: [
       { name: "schedule", title: "Schedule", value: (slot) => words(slot.schedule) },
       { name: "at", title: "Expected", value: (slot) => slot.expected_at, cell: (slot) => time(slot.expected_at) },
@@ -43,11 +43,12 @@ export async function render(params, context) {
     ] }))];
 }
 
-/** Each schedule with its lanes and its newest run. groups: the runs of each, the oldest first. */
-const schedulesTable = (groups) => table({ key: "schedules", caption: "Schedules", rows: groups.map((group) => group.at(-1)), columns: [
-  { name: "schedule", title: "Schedule", value: (slot) => words(slot.schedule) },
-  { name: "lanes", title: "Lanes", value: (slot) => words(listed(LANES.filter((lane) => SCHEDULES[lane] === slot.schedule).map((lane) => words(lane).toLowerCase()))) },
-  { name: "cron", title: "Cron", value: (slot) => slot.cron, cell: (slot) => [el("code", {}, slot.cron), el("small", {}, slot.time_zone)] },
-  { name: "last", title: "Last expected", value: (slot) => slot.expected_at, cell: (slot) => time(slot.expected_at, true) },
-  { name: "verdict", title: "Verdict", value: (slot) => slot.verdict, cell: (slot) => tag(LEVELS[slot.verdict] || "", words(slot.verdict)) },
-] });
+/** Each schedule with its lanes, when it is due next and its newest run on record. */
+const schedulesTable = ({ schedules, slots }) => table({ key: "schedules", caption: "Schedules", rows: schedules.map((row) => ({ ...row, last: slots.findLast((slot) => slot.schedule === row.schedule) })), columns: [
+  { name: "schedule", title: "Schedule", value: (row) => words(row.schedule) },
+  { name: "lanes", title: "Lanes", value: (row) => words(listed(LANES.filter((lane) => SCHEDULES[lane] === row.schedule).map((lane) => words(lane).toLowerCase()))) || "all" },
+  { name: "cron", title: "Cron", value: (row) => row.cron, cell: (row) => [el("code", {}, row.cron), el("small", {}, row.time_zone)] },
+  !isPast() && { name: "next", title: "Next due", value: (row) => row.next_due_at, cell: (row) => time(row.next_due_at, true) },
+  { name: "last", title: "Last expected", value: (row) => row.last?.expected_at, cell: (row) => row.last && time(row.last.expected_at, true) },
+  { name: "verdict", title: "Verdict", value: (row) => row.last?.verdict, cell: (row) => row.last && tag(LEVELS[row.last.verdict] || "", words(row.last.verdict)) },
+].filter(Boolean) });
