@@ -123,15 +123,20 @@ export const whole = (text) => el("span", { class: "whole" }, text);
 /** Splits a sentence so that durations, such as 1 d 17 h, never wrap. */
 export const unbroken = (text) => text.split(/(\b\d+ (?:d|h|min)(?: \d+ (?:h|min))?\b)/).map((part, at) => (at % 2 ? whole(part) : part));
 
+const minutes = (milliseconds) => span(Math.floor(milliseconds / 60000) * 60000);
+
 /** Formats an age, to the minute. */
-const ageText = (milliseconds) => (milliseconds < 60000 ? "just now" : `${span(Math.floor(milliseconds / 60000) * 60000)} ago`);
+const ageText = (milliseconds) => (milliseconds < 60000 ? "just now" : `${minutes(milliseconds)} ago`);
+
+/** Formats an instant beside now, to the minute. */
+const beside = (milliseconds) => (milliseconds < 0 ? `in ${minutes(60000 - milliseconds)}` : ageText(milliseconds));
 
 export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : ageText(minutes * 60000));
 
 export function time(text, relative = false) {
   if (!text) return "–";
   const [day, hour, zone] = stamp(text).split(" ");
-  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, Date.parse(text) <= now() ? ageText(now() - Date.parse(text)) : `in ${span(Date.parse(text) - now())}`));
+  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, beside(now() - Date.parse(text))));
 }
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));

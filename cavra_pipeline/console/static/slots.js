@@ -47,8 +47,8 @@ export async function render(params, context) {
 const schedulesTable = ({ schedules, slots }) => table({ key: "schedules", caption: "Schedules", rows: schedules.map((row) => ({ ...row, last: slots.findLast((slot) => slot.schedule === row.schedule) })), columns: [
   { name: "schedule", title: "Schedule", value: (row) => words(row.schedule) },
   { name: "lanes", title: "Lanes", value: (row) => words(listed(LANES.filter((lane) => SCHEDULES[lane] === row.schedule).map((lane) => words(lane).toLowerCase()))) || "all" },
-  { name: "cron", title: "Cron", value: (row) => row.cron, cell: (row) => [el("code", {}, row.cron), el("small", {}, row.time_zone)] },
+  { name: "cron", title: "Cron", value: (row) => row.cron, cell: (row) => [el("code", { class: "whole" }, row.cron), el("small", {}, row.time_zone)] },
   !isPast() && { name: "next", title: "Next due", value: (row) => row.next_due_at, cell: (row) => time(row.next_due_at, true) },
-  { name: "last", title: "Last expected", value: (row) => row.last?.expected_at, cell: (row) => row.last && time(row.last.expected_at, true) },
-  { name: "verdict", title: "Verdict", value: (row) => row.last?.verdict, cell: (row) => row.last && tag(LEVELS[row.last.verdict] || "", words(row.last.verdict)) },
+  { name: "last", title: "Last expected", value: (row) => row.last?.expected_at, cell: (row) => time(row.last?.expected_at, true) },
+  { name: "verdict", title: "Verdict", value: (row) => row.last?.verdict, cell: (row) => (row.last ? tag(LEVELS[row.last.verdict] || "", words(row.last.verdict)) : "–") },
 ].filter(Boolean) });
