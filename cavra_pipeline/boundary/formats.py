@@ -50,8 +50,8 @@ _SHORT_LETTERS: Final = re.compile("[A-Fa-f]{1,3}")
 _MANY_LETTERS: Final = re.compile(MANY_LETTERS)
 _ACTOR_LABEL: Final = re.compile(ACTOR_LABEL)
 _PROVIDER: Final = re.compile(PROVIDER)
-#: As long as a provider's name may be; the words of other identifiers are shorter.
-_LETTERS: Final = re.compile("[a-z]+|[A-Z]+")
+#: A run of a provider's name: letters up to its whole length, or more mixed characters than other identifiers may have.
+_PROVIDER_RUN: Final = re.compile("[a-z]+|[A-Z]+|[a-z0-9]{1,12}")
 
 
 class TextGrade(IntEnum):
@@ -96,11 +96,11 @@ def _grade_of_short(text: str) -> TextGrade:
 
 
 def is_provider(text: str) -> bool:
-    """Returns whether a text is a provider's name: short and plain once normalised, its runs those of an identifier."""
+    """Returns whether a text is a provider's name: short and plain once normalised, and no run of it like a token."""
     return (
         text.isascii()
         and _PROVIDER.fullmatch(provider_name(text)) is not None
-        and all(_LETTERS.fullmatch(run) or _grade_of_run(run) is not TextGrade.NONE for run in _RUNS.findall(text))
+        and all(_PROVIDER_RUN.fullmatch(run) or _grade_of_run(run) is not TextGrade.NONE for run in _RUNS.findall(text))
     )
 
 

@@ -64,8 +64,23 @@ def _looks_generated(match: re.Match[str]) -> bool:
 
 
 def _is_assigned(match: re.Match[str]) -> bool:
-    text = match.group(1).strip(_PUNCTUATION)
+    return _is_credential(match.group(1))
+
+
+def _is_credential(value: str) -> bool:
+    text = value.strip(_PUNCTUATION)
     return not is_redacted(text) and (_MIXED.search(text) is not None or grade_of(text) is TextGrade.NONE)
+
+
+def _is_no_placeholder(match: re.Match[str]) -> bool:
+    return not is_redacted(match.group(1))
+
+
+def _is_authorization(match: re.Match[str]) -> bool:
+    """Tells a credential after its scheme, or without one and before another word, from prose."""
+    first, second = match.groups()
+    is_first = first is not None and _SCHEME.fullmatch(first) is None and len(first) >= _SHORTEST_VALUE
+    return _is_credential(second) or (is_first and _is_credential(first))
 
 
 def _is_basic_credential(match: re.Match[str]) -> bool:
@@ -115,6 +130,8 @@ _SENSITIVE = (
     r"|token|secret|passw(?:or)?d|pwd|passphrase|credentials?"
 )
 _SCHEMES = "bearer|basic|digest|splunk|token|apikey|negotiate|hawk|aws4-hmac-sha256|genie ?key|oauth|ssws"
+_SCHEME: Final = re.compile(rf"(?i:(?:{_SCHEMES})[0-9]*)")
+_SHORTEST_VALUE: Final = 6
 _WEBHOOK_HOSTS = (
     r"discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks|hooks\.zapier\.com/hooks|maker\.ifttt\.com/trigger"
     r"|chat\.googleapis\.com/v1/spaces|api\.telegram\.org/bot|webexapis\.com/v1/webhooks/incoming"
@@ -170,15 +187,23 @@ RULES: Final = (
     _rule(
         "authorization-header",
         "(?i:authorization)",
-        r"(?i:\bauthorization)['\"]?\s*[=:]\s*['\"]?(?:[A-Za-z][\w-]*\s+)?([^\s'\",;]{6,})",
-        _is_assigned,
+        r"(?i:\bauthorization)['\"]?\s*[=:]\s*['\"]?(?:([A-Za-z][\w-]*)\s+)?([^\s'\",;]{6,})",
+        _is_authorization,
     ),
     # A port is no password, nor is an address in brackets.
     _rule(
         "url-password",
         r"://[^\s@]*@",
         r"(?<![A-Za-z0-9+.-])[0-9+.-]*+[A-Za-z][A-Za-z0-9+.-]*+://[^/\s:@[]{0,128}?(?i::|%3a)(?![0-9]*/)"
-        r"(?:[^/\s@]{1,2048}+|[^\s@]{1,128}+)@",
+        r"([^/\s@]{1,2048}+|[^\s@]{1,128}+)@",
+        _is_no_placeholder,
+    ),
+    _rule(
+        "connection-string",
+        "(?i:password|pwd)",
+        r"(?i:;[ ]?(?:password|pwd)=|(?<![A-Za-z])(?:password|pwd)=(?=[^;\s]{1,256};[ ]?[a-z ]{1,32}=))"
+        r"([^;\s'\"]{1,256})",
+        _is_no_placeholder,
     ),
     _rule(
         "slack-webhook",

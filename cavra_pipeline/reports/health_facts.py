@@ -125,7 +125,7 @@ def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
         lane.subject_field: row["subject"],
         "provider": row["provider"],
         "since": instant(row["failing_since"]),
-        "acknowledgement_state": row["acknowledgement_state"],
+        "acknowledgement_state": row["acknowledgement_state"] or None,
     }
 
 

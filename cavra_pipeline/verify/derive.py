@@ -51,7 +51,9 @@ class LaneRecord:
 
     def status(self) -> Any:
         """Returns how an execution ended."""
-        return self.raw.get("execution_status", "delivered" if self.value("delivery_success") else "failed")
+        word = self.raw.get("execution_status")
+        is_declared = word in ("delivered", "failed", "skipped")
+        return word if is_declared else "delivered" if self.value("delivery_success") else "failed"
 
     def answer(self) -> Any:
         """Returns the state that an acknowledgement records."""
@@ -179,7 +181,7 @@ class LanePairs:
             gap = {name: decision[name] for name in names if name} | {"since": since}
             state = acknowledgements[pair][-1].answer() if pair in acknowledgements else None
             if self.lane["gate"] == "acknowledgement" and state not in self.lane["clearing"]:
-                gaps["acknowledgement"].append(gap | {"acknowledgement_state": state})
+                gaps["acknowledgement"].append(gap | {"acknowledgement_state": state or None})
             ends = [end for end in events.get(pair, ()) if end.type == "approval" or end.status() == "delivered"]
             states = [end.raw.get("approval_state") or None for end in ends if end.type == "approval"]
             is_approved = states[-1:] == ["approved"] and ends[-1].type == "approval"
@@ -258,11 +260,11 @@ def retry_health(pairs: LanePairs, parameters: Document, pruned: Mapping[str, in
         **{name: parameters[name] for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")},
         **_in_window(pairs, start),
         "evidence_record_count": record_count,
-        "latest_worker_run_id": runs[-1].raw.get("run_id", runs[-1].session_id) if runs else None,
+        "latest_worker_run_id": runs[-1].raw.get("run_id") or runs[-1].session_id if runs else None,
         "latest_worker_age_minutes": age // MINUTE if runs else None,
         "missed_worker_count": int(is_in_use and age > 2 * interval),
         "missed_run_count": sum(int(outage["missed_runs"]) for outage in outages),
-        "latest_retry_plan_id": plans[-1].raw.get("retry_plan_id", plans[-1].session_id) if plans else None,
+        "latest_retry_plan_id": plans[-1].raw.get("retry_plan_id") or plans[-1].session_id if plans else None,
         "latest_retry_plan_age_minutes": plan_age // MINUTE if plans else None,
         "stale_retry_plan_count": int(is_in_use and plan_age > stale),
         "outages": outages,

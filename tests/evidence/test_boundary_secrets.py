@@ -211,6 +211,25 @@ def test_a_key_that_only_sounds_like_a_secret_is_none(key: str) -> None:
     assert kept(delivery(extra={key: "hunter22"})).findings == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Authorization: {} please", "authorization={} Content-Type: text/plain", "Authorization: {} be",
+     "Authorization: Signature {}", "Authorization: {}", "Authorization: {}-x Accept: text/html"],
+)  # fmt: skip
+def test_an_authorization_is_found_with_or_without_a_scheme_and_before_words(text: str) -> None:
+    note = text.format("tWT01NjUjpUu" + "MHwkpu9mq9Ugk9Qgmyjj")
+    assert ("authorization-header", "notes", Action.DROPPED) in tells(kept(delivery(notes=note)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["authorization: granted by operators", "Authorization: OAuth2 access granted", "authorization=approved before",
+     "Authorization: [REDACTED] please", "Authorization: Bearer [REDACTED]"],
+)  # fmt: skip
+def test_words_after_authorization_are_no_secret(text: str) -> None:
+    assert kept(delivery(notes=text)).findings == ()
+
+
 def test_a_key_that_carries_content_is_not_shown_in_a_path() -> None:
     for key in ("ops@example.com", "two words", "a.b", "é", "k" * 129):
         verdict = kept(delivery(extra={key: SECRETS["npm token"][1]}))

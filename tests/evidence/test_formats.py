@@ -52,7 +52,17 @@ def test_an_identifier_has_at_most_256_characters() -> None:
 
 
 def test_a_provider_is_judged_by_its_normalised_name_and_by_its_shape() -> None:
-    for name in ("slack", " Service-Now\t", "SERVICE_NOW", "n" * 64, "x" * 30 + "-" + "y" * 33, "_", "-s3-"):
+    for name in (
+        "slack",
+        " Service-Now\t",
+        "SERVICE_NOW",
+        "n" * 64,
+        "x" * 30 + "-" + "y" * 33,
+        "_",
+        "-s3-",
+        "k8s-relay7b",
+        "hook2prod9xyz"[:12],
+    ):
         assert is_provider(name), name
     for name in (
         "",
@@ -64,6 +74,8 @@ def test_a_provider_is_judged_by_its_normalised_name_and_by_its_shape() -> None:
         "\u212alack",
         "team.s",
         "k3Jx9Qw2Lp8Vn",
+        "K8S-RELAY7B",
+        "hook2prod9xyz",
     ):
         assert not is_provider(name), name
 

@@ -1,11 +1,11 @@
-"""The newest acknowledgement and alert plan decide (contract section 7), also where they say nothing."""
+"""The newest acknowledgement, plan and run decide (contract section 7), also where they say nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cavra_pipeline.verify.derive import derive
-from tests.support import Record, ask_health, at, ingested, record
+from tests.support import Record, acknowledgement, ask_health, at, delivery, ingested, plan, record, worker_run
 from tests.verify.bundles import NOTHING_PRUNED, RULES
 
 LANE = "recovery_health_alert"
@@ -53,3 +53,22 @@ def test_a_failed_retry_is_unresolved_again_after_an_answer_without_a_state(tmp_
 
     assert counts(tmp_path / "closed", lane, closed) == (0, 0)
     assert counts(tmp_path / "again", lane, [*closed, ack(kind, 10, plan_id="s")]) == (0, 1)
+
+
+def test_an_empty_id_or_state_reads_as_a_missing_one(tmp_path: Path) -> None:
+    lane = "recovery_escalation"
+    lines = [
+        delivery(at(60), subject="s", providers=["slack"], failed=["slack"]),
+        acknowledgement(at(50), subject="s", provider="slack", state=""),
+        {**worker_run(at(40), session_id="w-1"), "run_id": ""},
+        {**plan(at(30), session_id="p-1"), "retry_plan_id": ""},
+    ]
+
+    report = ask_health(ingested(tmp_path, lines), lane)
+
+    (gap,) = report["acknowledgement_gaps"]
+    assert gap["acknowledgement_state"] is None
+    assert (report["latest_worker_run_id"], report["latest_retry_plan_id"]) == ("w-1", "p-1")
+    again = derive(report, RULES[lane], lines, NOTHING_PRUNED)
+    assert [gap["acknowledgement_state"] for gap in again["acknowledgement_gaps"]] == [None]
+    assert (again["latest_worker_run_id"], again["latest_retry_plan_id"]) == ("w-1", "p-1")

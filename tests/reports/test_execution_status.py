@@ -1,4 +1,4 @@
-"""How an execution ended, where its record does not say so itself: the same in every report."""
+"""How an execution ended, where its record does not say so in a declared word: the same in every report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.state import state_of
+from cavra_pipeline.verify.derive import derive
 from tests.api.server import NoDagster, served
 from tests.executive.histories import ask_report
 from tests.support import ask_health, execution, ingested, query
+from tests.verify.bundles import NOTHING_PRUNED, RULES
 
 AT = datetime(2026, 6, 25, 10, tzinfo=UTC)
 AS_OF = AT + timedelta(hours=2)
@@ -25,8 +27,10 @@ SAID = [
 COUNTS = ("failed_execution_count", "delivered_execution_count")
 
 
-def test_without_a_status_delivery_success_decides_in_every_report(tmp_path: Path) -> None:
-    home = ingested(tmp_path, SAID)
+@pytest.mark.parametrize("word", [None, "", "Delivered", "weird"])
+def test_without_a_declared_status_delivery_success_decides_everywhere(word: str | None, tmp_path: Path) -> None:
+    lines = [{**record, "execution_status": word} for record in SAID]
+    home = ingested(tmp_path, lines)
     with warehouse_of(home).reading() as session:
         counted = dashboards(session, instants=[AS_OF], now=AS_OF)[0]
     health = ask_health(home, as_of=AS_OF, now=AS_OF)
@@ -35,6 +39,8 @@ def test_without_a_status_delivery_success_decides_in_every_report(tmp_path: Pat
     for report in (counted, counted["lanes"]["recovery_escalation"], health, executive):
         assert [report[name] for name in COUNTS] == [3, 1]
     assert health["unresolved_failed_execution_count"] == 3
+    again = derive(health, RULES["recovery_escalation"], lines, NOTHING_PRUNED)
+    assert [again[name] for name in COUNTS] == [3, 1]
     assert query(home, "SELECT execution_status, count(*) FROM executions GROUP BY 1 ORDER BY 1") == [
         ("delivered", 1),
         ("failed", 3),

@@ -3,10 +3,10 @@ WITH by_instant AS (
     SELECT
         instants.number,
         arg_max({
-            'id': coalesce(run_id, session_id), 'at': created_at, 'is_schedule_enabled': schedule_enabled
+            'id': coalesce(nullif(run_id, ''), session_id), 'at': created_at, 'is_schedule_enabled': schedule_enabled
         }, (created_at, session_id)) FILTER (record_type = 'worker_run') AS run,
         arg_max({
-            'id': coalesce(retry_plan_id, session_id), 'at': created_at
+            'id': coalesce(nullif(retry_plan_id, ''), session_id), 'at': created_at
         }, (created_at, session_id)) FILTER (record_type = 'retry_plan') AS plan
     FROM evidence
     ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
