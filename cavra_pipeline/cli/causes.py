@@ -172,7 +172,7 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
     until = max(lane_forecast["until"] for lane_forecast in document["lanes"].values())
     span = f"{short_time(document['as_of'])} to {short_time(until)} UTC"
     console.table(f"Forecast of the lanes in use, {span}", columns_, rows)
-    console.print("would exhaust: if every retry fails; would arrive: if every retry does", style="dim")
+    console.print("would exhaust: if every retry fails; would arrive: if every retry arrives", style="dim")
     console.print("not retried: exhausted already, or a person or a connector is missing", style="dim")
     failing = [lane for lane, lane_forecast in document["lanes"].items() if lane_forecast["pairs"]]
     if failing:

@@ -96,9 +96,11 @@ GENERATED_BY: Final = click.option(
     default=DEFAULT_GENERATED_BY,
     show_default=True,
     metavar="LABEL",
-    help="Public-safe label of who.",
+    help="Public-safe label of who asks.",
 )
-BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
+BY: Final = click.option(
+    "--by", required=True, metavar="LABEL", help="Public-safe label of who acts; no e-mail address."
+)
 LIVE: Final = click.option("--live", is_flag=True, help="Send. The host's CAVRA_LIVE_LANES must allow it.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import load_settings
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
+from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.frames import as_python, in_utc
 from cavra_pipeline.warehouse.questions import read_table
 
@@ -129,27 +131,30 @@ def table_command(table_or_sql: str, path: Path, as_of: datetime | None, first: 
     standard_error().print(f"{count:,} row{'' if count == 1 else 's'} written to {path}")
 
 
-@command("quarantine", "cavra-pipeline quarantine", "cavra-pipeline quarantine --output csv")
+@command("quarantine", "cavra-pipeline quarantine", "cavra-pipeline quarantine --from 7d --output csv")
+@range_option("the first landing day")
 @answers
-def quarantine() -> None:
+def quarantine(first: date | None, last: date | None) -> None:
     """List rejected lines: where they stood and why.
 
     Use the SHA-256 to find the line in its source.
     """
     columns = ("drop_day", "source_file", "line_number", "reason", "sha256", "field", "file_name")
     steps = ("Correct what was rejected at its source, then import it again:", "cavra-pipeline import PATH")
-    _list("Quarantine", list_quarantine, columns, steps)
+    _list("Quarantine", partial(list_quarantine, days=_days(first, last)), columns, steps)
 
 
-@command("findings", "cavra-pipeline findings", "cavra-pipeline findings --json")
+@command("findings", "cavra-pipeline findings", "cavra-pipeline findings --from 7d --json")
+@range_option("the first landing day")
 @answers
-def findings() -> None:
+def findings(first: date | None, last: date | None) -> None:
     """List what was not public-safe: where, and by which rule.
 
     Secrets come first. The value itself is never shown.
     """
     columns = ("is_secret", "drop_day", "source_file", "line_number", "rule", "path", "action", "file_name")
-    leaks = open_leak_days(home(), clock())
+    days = _days(first, last)
+    leaks = [day for day in open_leak_days(home(), clock()) if days[0] <= day <= days[1]]
     steps = ("Rotate each leaked secret, then resolve its alert:", "cavra-pipeline alerts") if leaks else ()
 
     def shown(column: str, row: Mapping[str, object]) -> object:
@@ -157,7 +162,14 @@ def findings() -> None:
             return row[column]
         return ("to rotate" if row["drop_day"] in leaks else "handled") if row["is_secret"] else "no"
 
-    _list("Findings", list_findings, columns, steps, shown)
+    _list("Findings", partial(list_findings, days=days), columns, steps, shown)
+
+
+def _days(first: date | None, last: date | None) -> tuple[date, date]:
+    """The first and the last day; every day where none is named."""
+    if first and last and first > last:
+        raise UsageError(f"{first} is after --to {last}", where="--from", remedy="Give the earlier day first")
+    return first or date.min, last or date.max
 
 
 #: Headings of the tables, short so that the digest has room; CSV and JSON have the columns' own names.
@@ -170,7 +182,7 @@ def _cell(column: str, row: Mapping[str, object]) -> object:
 
 def _list(
     title: str,
-    read: Callable[..., list[dict[str, object]]],
+    read: Callable[[Session], list[dict[str, object]]],
     columns: tuple[str, ...],
     steps: Sequence[str],
     cell: Callable[[str, Mapping[str, object]], object] = _cell,

@@ -145,10 +145,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
             ("deliveries", f"{report['unresolved_delivery_count']} failing"),
             *_for_a_person(report),
             ("retries", _retries(report)),
-            (
-                "based on",
-                f"{report['evidence_record_count']:,} records ({report['future_record_count']:,} later ones left out)",
-            ),
+            ("based on", f"{report['evidence_record_count']:,} records{_later(report['future_record_count'])}"),
             ("report", report["health_id"]),
         ],
     )
@@ -240,6 +237,10 @@ def _show_gaps(console: Terminal, report: Mapping[str, Any], needed: str) -> Non
     ]
     if rows:
         console.table(f"{needed.capitalize()} gaps (UTC)", ("subject", "provider", "failing since", needed), rows)
+
+
+def _later(number: int) -> str:
+    return f" ({number:,} later ones left out)" if number else ""
 
 
 def _worker(report: Mapping[str, Any]) -> str:

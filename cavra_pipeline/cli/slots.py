@@ -40,7 +40,7 @@ _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "un
 @instant_option("--to last", "Where the range ends, inclusive; now if not given.", read_end)
 @answers
 def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime | None) -> None:
-    """List scheduled runs: on time, late or missed, and the next due."""
+    """List scheduled runs: on time, late, missed, next due."""
     # With Dagster, which no other command of this module needs.
     from cavra_pipeline.schedules import next_ticks
 
@@ -71,7 +71,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]], schedules: list[dict[st
         for row in schedules
     ]
     title = "Next scheduled runs" if is_running else "Next scheduled runs, once Dagster's daemon runs"
-    console.table(title, ("schedule", "cron", "due (UTC)"), sorted(due, key=lambda row: row[2]))
+    console.table(title, ("schedule", "cron", "due (UTC)"), due)
     if not rows:
         console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
 

@@ -11,7 +11,6 @@ from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
 from cavra_pipeline.cli.tables import (
-    PLAN_STATES,
     ago,
     daemon_words,
     duration_or_never,
@@ -134,16 +133,19 @@ def _show(
             name,
             level(lane["alert_level"]),
             causes.get(name, "-"),
+            # The largest unit alone, so that the counts have room at 80 columns.
+            " ".join(duration_or_never(lane["latest_worker_age_minutes"]).split()[:2]),
             lane["retryable_count"] - lane["held_count"],
             lane["held_count"],
-            lane["waiting_count"],
             lane["suppressed_count"],
-            duration_or_never(lane["latest_worker_age_minutes"]),
+            lane["waiting_count"],
         )
         for name, lane in document["lanes"].items()
     ]
     if rows and evidence["record_count"]:
-        console.table("Lanes in use", ("lane", "state", "why", *PLAN_STATES, "last run"), rows)
+        console.table(
+            "Lanes in use", ("lane", "state", "why", "last run", "ready", "held", "exhausted", "waiting"), rows
+        )
         show_plan_states(console)
     console.next(document["next"])
 

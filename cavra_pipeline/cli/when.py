@@ -73,7 +73,7 @@ def _parsed(text: str) -> datetime:
         remedy = (
             f"{error.remedy}. Or a day such as 2026-06-25; now, today or yesterday; or an age such as 45m, 3h or 2d"
         )
-        raise UsageError("the value is no instant", where=error.where, remedy=remedy) from None
+        raise UsageError("the value is not a valid time", where=error.where, remedy=remedy) from None
 
 
 def _named_day(text: str, now: datetime) -> date | None:

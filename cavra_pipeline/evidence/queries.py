@@ -12,7 +12,7 @@ from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
-EVERY: Final = 2**62
+_EVERY: Final = (date.min, date.max)
 
 
 def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]:
@@ -27,14 +27,14 @@ def holds_pseudonyms(session: Session) -> bool:
     return bool(session.rows(_PACKAGE, "holds_pseudonyms"))
 
 
-def list_quarantine(session: Session, most: int = EVERY) -> list[dict[str, object]]:
-    """Lists quarantined lines: where they stood, their SHA-256 and why; never what they said."""
-    return session.rows(_PACKAGE, "list_quarantine", {"most": most})
+def list_quarantine(session: Session, days: tuple[date, date] = _EVERY) -> list[dict[str, object]]:
+    """Lists quarantined lines of the landing days from one to another: place, SHA-256 and reason; never the text."""
+    return session.rows(_PACKAGE, "list_quarantine", {"first": days[0], "last": days[1]})
 
 
-def list_findings(session: Session, most: int = EVERY) -> list[dict[str, object]]:
-    """Lists findings, secrets first: place, rule, dotted path and what became of the value; never the value."""
-    parameters: dict[str, object] = {"most": most, "not_secrets": sorted(NOT_SECRETS)}
+def list_findings(session: Session, days: tuple[date, date] = _EVERY) -> list[dict[str, object]]:
+    """Lists findings of the landing days from one to another, secrets first: place, rule, path; never the value."""
+    parameters: dict[str, object] = {"first": days[0], "last": days[1], "not_secrets": sorted(NOT_SECRETS)}
     return session.rows(_PACKAGE, "list_findings", parameters, is_secret=LEAKED)
 
 

@@ -90,6 +90,7 @@ def key_risks(
         *_interval_risks(report["lanes"], health),
         *_lane_risks(report, health, retries),
         *_unplanned_risks(unplanned_failure_count),
+        *_unread_risks(report),
     ]
     return sorted(risks, key=lambda risk: (risk["severity"] != "critical", -risk["freed_recovery_count"]))
 
@@ -135,7 +136,10 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             f"No evidence has ever arrived of: {', '.join(silent)}.",
             "Find out whether these are in use; if they are, have their evidence sent.",
         )
-    if number := report["quarantined_record_count"]:
+
+
+def _unread_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if (number := report["quarantined_record_count"]) and report["evidence_record_count"]:
         rejected, what = count(number, "line"), "it" if number == 1 else "them"
         yield _risk(
             "critical",

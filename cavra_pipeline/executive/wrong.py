@@ -173,7 +173,9 @@ def _boundary(overview: Mapping[str, Any]) -> Iterator[Wrong]:
     if number := evidence["week_finding_count"]:
         there["findings"] = count(number, "finding")
     if there:
-        yield Wrong(f"{', '.join(there.values())} since {evidence['news_since']}", tuple(there), is_of_now=True)
+        since = evidence["news_since"]
+        commands = tuple(f"{name} --from {since}" for name in there)
+        yield Wrong(f"{', '.join(there.values())} since {since}", commands, is_of_now=True)
 
 
 def _first_sentence(message: str) -> str:

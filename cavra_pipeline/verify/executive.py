@@ -188,10 +188,12 @@ def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) 
             yield severities[0], counted.removeprefix("is_").removesuffix("_count"), 0
     if home.unplanned():
         yield "warning", "unplanned_failure", 0
+    if report["quarantined_record_count"] and report["evidence_record_count"]:
+        yield "critical", "quarantined_evidence", 0
 
 
 def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, int]]:
-    """Yields the risks of missing or rejected evidence."""
+    """Yields the risks of missing evidence."""
     if not report["evidence_record_count"]:
         yield "critical", "no_evidence", 0
         return
@@ -200,8 +202,6 @@ def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, in
         yield "warning", "no_playbook", 0
     if any(home.lanes[name]["is_always_in_use"] for name in silent):
         yield "warning", "silent_lane", 0
-    if report["quarantined_record_count"]:
-        yield "critical", "quarantined_evidence", 0
 
 
 def _alerted(lane: Document, health: Document, counted: str) -> list[str]:
