@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -166,8 +167,13 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
     ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(alert["muted_by"])))
     if ordered:
         by_id = {silence["silence_id"]: silence for silence in document["silences"]}
-        rows = (_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered)
+        # What another alert mutes follows from it, and is counted beside it.
+        covered = [alert for alert in ordered if alert["muted_by"] in KINDS]
+        rows = [_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered if alert not in covered]
         console.facts(f"Open alerts: {document['alert_count']:,}", rows)
+        if covered:
+            title = f"Of these muted by another alert, which is their cause: {len(covered):,} (--json lists them)"
+            console.facts(title, _covered_rows(covered))
     else:
         console.print("Open alerts: none")
     if is_idle:
@@ -176,14 +182,17 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         silences = [
             (
                 active_silence["silence_id"],
-                _matches(active_silence),
-                tables.short_time(active_silence["ends_at"]),
-                active_silence["author"],
-                active_silence["comment"],
+                lines(
+                    _matches(active_silence),
+                    shown(
+                        f"until {tables.near_time(active_silence['ends_at'])} UTC by {active_silence['author']}", "dim"
+                    ),
+                    active_silence["comment"],
+                ),
             )
             for active_silence in document["silences"]
         ]
-        console.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences, is_last_folded=True)
+        console.facts("Silences", silences)
     if document["unsent_notices"]:
         unsent = [
             (
@@ -204,20 +213,30 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.next("cavra-pipeline dev")
 
 
+def _covered_rows(alerts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """For each kind that mutes others, how many of which kinds."""
+    return [
+        (
+            _words(cause),
+            ", ".join(
+                f"{number:,} {_words(kind)}"
+                for kind, number in Counter(alert["kind"] for alert in alerts if alert["muted_by"] == cause).items()
+            ),
+        )
+        for cause in dict.fromkeys(alert["muted_by"] for alert in alerts)
+    ]
+
+
 def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None) -> Sequence[Any]:
     causes = ", ".join(_words(cause) for cause in alert["causes"] if cause != NO_CAUSE)
     state = f"acknowledged by {alert['acknowledged_by']}, open" if alert["acknowledged_by"] else "open"
-    muted = (
-        f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}"
-        if silence
-        else f"muted: {_words(alert['muted_by'] or '')}"
-    )
+    silenced = f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}" if silence else ""
     states = [
         f"{state} since {tables.near_time(alert['since'])} UTC",
         count(alert["occurrence_count"], "occurrence") if alert["occurrence_count"] > 1 else "",
-        muted if alert["muted_by"] else f"cause: {causes}" if causes else "",
+        silenced or (f"cause: {causes}" if causes else ""),
     ]
-    details = [shown("; ".join(filter(None, states)), "dim"), *([] if alert["muted_by"] else [alert["action"]])]
+    details = [shown("; ".join(filter(None, states)), "dim"), *([] if silence else [alert["action"]])]
     what = lines(f"{_words(alert['kind'])}: {alert['subject_text']}", *details)
     return (tables.level(alert["severity"]), alert["alert_id"][:_ID_SHOWN], what)
 
@@ -231,7 +250,7 @@ def _attempts(notice: Mapping[str, Any]) -> str:
 
 
 def _matches(silence: Mapping[str, Any]) -> str:
-    return f"{_words(silence['kind'] or 'any kind')} {silence['subject'] or ''}".strip()
+    return f"{_words(silence['kind'] or 'any kind')} {silence['subject_text'] or ''}".strip()
 
 
 def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
