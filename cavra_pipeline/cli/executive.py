@@ -190,6 +190,8 @@ def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
         ]
         console.facts("What waits for people, the most urgent first", rows)
     _show_delivery(console, document["delivery"])
+    if plan["escalation_routes"] and not document["delivery"]:
+        console.next("cavra-pipeline recoveries")
 
 
 def _since(route: Mapping[str, Any]) -> str:
