@@ -1,4 +1,4 @@
-"""Opens the state database, brings its tables up to date, and runs transactions in it."""
+"""Opens the state database, makes its tables, and runs transactions in it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class State:
         Args:
             url: SQLAlchemy URL of an SQLite file or a PostgreSQL database.
             busy_wait_seconds: How long a transaction waits for another.
-            is_borrowed: Whether the database is another's: it is read, and neither made nor brought up to date.
+            is_borrowed: Whether the database is another's: it is read, and not made.
         """
         self.url: Final = sa.make_url(url)
         self._busy_wait_seconds: Final = busy_wait_seconds
@@ -65,7 +65,7 @@ class State:
 
         Raises:
             StateBusy: Another process held the database for too long.
-            PipelineError: The database can't be reached or read, or belongs to a newer release.
+            PipelineError: The database can't be reached or read, or belongs to another release.
         """
         self._make_ready()
         with self._errors_named(), self._engine.connect() as connection:
@@ -80,7 +80,7 @@ class State:
 
         Raises:
             StateBusy: Another process held the database for too long.
-            PipelineError: The database can't be reached or written, or belongs to a newer release.
+            PipelineError: The database can't be reached or written, or belongs to another release.
         """
         if self._is_borrowed:
             raise PipelineError(
@@ -131,7 +131,7 @@ class State:
         return engine
 
     def _make_ready(self) -> None:
-        """Creates the tables, or brings them up to date, once; again if the file has gone since."""
+        """Creates the tables, once; again if the file has gone since."""
         path = Path(self.url.database) if self._is_sqlite and self.url.database else None
         if self._is_ready and (path is None or path.exists()):
             return
@@ -144,26 +144,20 @@ class State:
                 revision = _revision(connection)
             if revision == _MOVED:
                 raise self._moved()
-            if revision is not None and revision > REVISION:
-                raise PipelineError(
-                    f"the state database has revision {revision}, this release reads up to {REVISION}",
-                    where=self.where,
-                    remedy="Upgrade cavra-pipeline, or name another CAVRA_STATE_URL",
-                )
-            if revision != REVISION and self._is_borrowed:
-                raise self._absent(revision)
-            if revision != REVISION:
+            if revision is None and self._is_borrowed:
+                raise self._absent()
+            if revision is None:
                 self._migrate()
+            elif revision != REVISION:
+                raise PipelineError(
+                    f"the state database has revision {revision}, this release reads {REVISION}",
+                    where=self.where,
+                    remedy="Use the release of cavra-pipeline that made it, or name another CAVRA_STATE_URL",
+                )
         self._is_ready = True
 
-    def _absent(self, revision: str | None = None) -> PipelineError:
-        """A borrowed database is not there, or is that of an earlier release."""
-        what = (
-            f"the state database is that of an earlier release ({revision})"
-            if revision
-            else "there is no state database yet"
-        )
-        return PipelineError(what, where=self.where, remedy="Run: cavra-pipeline ingest")
+    def _absent(self) -> PipelineError:
+        return PipelineError("there is no state database yet", where=self.where, remedy="Run: cavra-pipeline ingest")
 
     def _moved(self) -> PipelineError:
         return PipelineError(
@@ -270,6 +264,6 @@ def state_of(settings: Settings, *, is_borrowed: bool = False) -> State:
 
     Args:
         settings: The home.
-        is_borrowed: Whether it is only read, and neither made nor brought up to date.
+        is_borrowed: Whether it is only read, and not made.
     """
     return _opened(settings.state_url, settings.busy_wait_seconds, is_borrowed)

@@ -132,14 +132,17 @@ def test_the_database_has_a_clock_of_its_own(state: State) -> None:
         assert abs(database_now(connection) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_a_database_of_a_newer_release_is_refused_and_left_alone(state: State) -> None:
+@pytest.mark.parametrize("revision", ["0003", "9999"])
+def test_a_database_of_another_release_is_refused_and_left_alone(state: State, revision: str) -> None:
     with state.writing() as connection:
-        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'"))
     again = State(state.url.render_as_string(hide_password=False))
 
-    with pytest.raises(PipelineError, match="revision 9999, this release reads up to") as raised, again.reading():
+    with pytest.raises(PipelineError, match=f"revision {revision}, this release reads 0004") as raised, again.reading():
         pass
-    assert "Upgrade cavra-pipeline" in raised.value.remedy
+    assert "Use the release of cavra-pipeline that made it" in raised.value.remedy
+    with sa.create_engine(again.url).connect() as connection:
+        assert connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")) == revision
 
 
 def test_a_file_of_the_state_that_has_gone_is_made_anew_in_a_living_process(tmp_path: Path) -> None:

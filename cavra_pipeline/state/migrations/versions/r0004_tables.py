@@ -1,13 +1,13 @@
-"""Adds the records of the newest pull of a source, by frozen statements of each database."""
+"""Creates the tables, by frozen statements of each database."""
 
 from sqlalchemy import Connection
 
 from cavra_pipeline.state.migrations import run_statements
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = None
 
 
 def upgrade(connection: Connection) -> None:
-    """Adds the columns of this revision."""
+    """Creates every table."""
     run_statements(connection, revision)
