@@ -148,18 +148,15 @@ def _publish(context: dg.AssetExecutionContext, settings: Settings, report: dict
         context.log.info("not sent: the schedule sends none yet today")
         return
     announcement = report_announcement(report, run_id=scheduled_run_id(scheduled_at), made_at=now)
-    with (
-        open_sender(settings, clock=_now) as sender,
-        first_delivery(
-            settings,
-            sender,
-            announcement,
-            providers=settings.report_connectors,
-            is_live=announcement.lane.name in settings.live_lanes,
-            clock=_now,
-            run_id=uuid.uuid4().hex,
-        ) as sent,
-    ):
+    with first_delivery(
+        settings,
+        open_sender(settings, clock=_now),
+        announcement,
+        providers=settings.report_connectors,
+        is_live=announcement.lane.name in settings.live_lanes,
+        clock=_now,
+        run_id=uuid.uuid4().hex,
+    ) as sent:
         outcomes = [f"{outcome['provider']}: {outcome['grade']}" for outcome in sent["outcomes"]]
         context.log.info(
             "%s, %s", "dry run" if sent["dry_run"] else "live", visible(", ".join(outcomes) or "nothing sent")

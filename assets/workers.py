@@ -56,7 +56,8 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
         request = WorkerRequest(lane=lane, policy=retry_policy(lane), is_live=lane.name in settings.live_lanes)
         # A live run that stops half-way has sent something: the next scheduled run goes on, not this step once more.
         patience = nullcontext() if request.is_live else transient_retried()
-        with patience, open_sender(settings, clock=_now) as sender:
+        with patience:
+            sender = open_sender(settings, clock=_now)
             document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
         _show_written(context, home, document)
         context.log.info(

@@ -63,8 +63,8 @@ def _pass(settings: Settings, observation: Observation, clock: Callable[[], date
         retry_at = next_attempt_at(c, settings)
     attempts = 0
     if retry_at is not None and retry_at <= now:
-        with open_sender(settings, clock=clock) as sender:
-            attempts = deliver_due(settings, replace(sender, settings=_ONE_TRY), clock=clock)
+        sender = open_sender(settings, clock=clock)
+        attempts = deliver_due(settings, replace(sender, settings=_ONE_TRY), clock=clock)
     try:
         record_plans(settings)
     except TransientError:

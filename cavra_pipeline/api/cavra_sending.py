@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 from fastapi import Path
@@ -73,9 +73,7 @@ def _require_live(settings: Settings, lane: Lane) -> None:
         raise HttpProblem(403, f"{error.what.capitalize()}. {error.remedy}.") from None
 
 
-def _open(
-    service: Service, settings: Settings, body: models.CavraSendingBody
-) -> AbstractContextManager[ConnectorSender]:
+def _open(service: Service, settings: Settings, body: models.CavraSendingBody) -> ConnectorSender:
     tries = None if body.retries is None else body.retries + 1
     return open_sender(settings, clock=service.clock, tries=tries, timeout_seconds=body.timeout_seconds)
 
@@ -89,18 +87,15 @@ def _delivering(
     providers: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     """Sends, or says what would be sent. The run ends with the block: one that fails is repeated under its ids."""
-    with (
-        _open(service, settings, body) as sender,
-        first_delivery(
-            settings,
-            sender,
-            announcement,
-            providers=providers,
-            is_live=not body.dry_run,
-            clock=service.clock,
-            run_id=uuid.uuid4().hex,
-        ) as sent,
-    ):
+    with first_delivery(
+        settings,
+        _open(service, settings, body),
+        announcement,
+        providers=providers,
+        is_live=not body.dry_run,
+        clock=service.clock,
+        run_id=uuid.uuid4().hex,
+    ) as sent:
         yield sent
 
 
@@ -244,8 +239,8 @@ def _declare_worker(lane: Lane, paths: CavraPaths) -> None:
                 _connectors(service.settings)
             _require_live(service.settings, lane)
         with service.sending() as settings:
-            with _open(service, settings, body) as sender:
-                run = run_worker(settings, request, sender, clock=service.clock, run_id=uuid.uuid4().hex)
+            sender = _open(service, settings, body)
+            run = run_worker(settings, request, sender, clock=service.clock, run_id=uuid.uuid4().hex)
             with warehouse_of(settings).reading() as session:
                 answer = worker_answer(session, lane, paths, run, at=service.clock())
         return json_answer({**answer, "actor": actor_of(caller)})

@@ -78,8 +78,8 @@ def worker(
         generated_by=generated_by,
         is_probe=probe,
     )
-    with open_sender(settings, clock=clock) as sender:
-        document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
+    sender = open_sender(settings, clock=clock)
+    document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
     answer(document, _show_worker_run, "selected_retries", decision_columns(lane))
 
 

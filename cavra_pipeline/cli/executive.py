@@ -148,13 +148,10 @@ def _delivered(
     if not providers:
         yield None
         return
-    run_id = uuid.uuid4().hex
-    with (
-        open_sender(settings, clock=clock) as sender,
-        first_delivery(
-            settings, sender, announcement, providers=providers, is_live=live, clock=clock, run_id=run_id
-        ) as sent,
-    ):
+    sender, run_id = open_sender(settings, clock=clock), uuid.uuid4().hex
+    with first_delivery(
+        settings, sender, announcement, providers=providers, is_live=live, clock=clock, run_id=run_id
+    ) as sent:
         yield sent
 
 

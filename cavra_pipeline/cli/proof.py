@@ -123,8 +123,8 @@ def _handed_out(
     if stamp:
         outcome["time_stamp"] = {"at": stamp.at.isoformat(), "file": str(stamp.path), "is_new": stamp.is_new}
     if connector:
-        with open_sender(settings, clock=clock) as sender:
-            outcome["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
+        sender = open_sender(settings, clock=clock)
+        outcome["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
     return outcome
 
 

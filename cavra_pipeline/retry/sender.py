@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -127,7 +126,6 @@ def connector_check(settings: Settings) -> Callable[[str], bool]:
     return connectors.has if connectors.providers else lambda _provider: True
 
 
-@contextmanager
 def open_sender(
     settings: Settings,
     *,
@@ -135,7 +133,7 @@ def open_sender(
     environ: Mapping[str, str] | None = None,
     tries: int | None = None,
     timeout_seconds: float | None = None,
-) -> Iterator[ConnectorSender]:
+) -> ConnectorSender:
     """Reads the connectors file; what cannot be used is held by the sender, with its reason, and stops nothing else.
 
     Args:
@@ -153,4 +151,4 @@ def open_sender(
             write_timeout_seconds=min(limits.write_timeout_seconds, timeout_seconds),
             read_timeout_seconds=timeout_seconds,
         )
-    yield ConnectorSender(host_connectors(settings, environ), clock, limits)
+    return ConnectorSender(host_connectors(settings, environ), clock, limits)

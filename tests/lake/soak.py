@@ -131,8 +131,8 @@ def send_retries(host: Host) -> None:
     )
 
     def act(settings: Settings, _: int) -> None:
-        with open_sender(settings, clock=lambda: datetime.now(UTC), environ=SECRETS) as sender:
-            run_worker(settings, request, sender, clock=lambda: datetime.now(UTC), run_id=new_run_id())
+        sender = open_sender(settings, clock=lambda: datetime.now(UTC), environ=SECRETS)
+        run_worker(settings, request, sender, clock=lambda: datetime.now(UTC), run_id=new_run_id())
 
     host.repeat(act)
 

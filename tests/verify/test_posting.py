@@ -34,8 +34,8 @@ def home(tmp_path: Path) -> Settings:
 
 
 def post(home: Settings, url: str, provider: str = "slack") -> bool:
-    with open_sender(home, clock=lambda: NOW, environ={"SLACK": url}, tries=1) as sender:
-        return post_checkpoint(home, publish(home)[0], provider, sender, clock=lambda: NOW)
+    sender = open_sender(home, clock=lambda: NOW, environ={"SLACK": url}, tries=1)
+    return post_checkpoint(home, publish(home)[0], provider, sender, clock=lambda: NOW)
 
 
 def test_a_checkpoint_is_posted_once_and_the_next_one_again(home: Settings, receiver: Receiver) -> None:

@@ -208,12 +208,12 @@ class Year:
     def work(self, lane: str, run_id: str) -> None:
         """One live run of a lane's worker."""
         request = WorkerRequest(LANES[lane], retry_policy(LANES[lane], _POLICY), is_live=True, max_retry_deliveries=5)
-        with open_sender(self.settings, clock=self.clock, environ={"SIGNING": SIGNING}) as sender:
-            try:
-                run_worker(self.settings, request, sender, clock=self.clock, run_id=run_id)
-            except TransientError:
-                self.interrupted.add(lane)
-                raise
+        sender = open_sender(self.settings, clock=self.clock, environ={"SIGNING": SIGNING})
+        try:
+            run_worker(self.settings, request, sender, clock=self.clock, run_id=run_id)
+        except TransientError:
+            self.interrupted.add(lane)
+            raise
 
     def acknowledge_delivery(self, number: int) -> None:
         """An operator lets the retries of a day's failed delivery go ahead."""
@@ -267,12 +267,10 @@ class Year:
                 session, instants=[self.clock()], now=self.clock(), providers=["webhook"]
             )  # fmt: skip
         announcement = report_announcement(report, run_id=report_run_id(report), made_at=self.clock())
-        with (
-            open_sender(self.settings, clock=self.clock, environ={"SIGNING": SIGNING}) as sender,
-            first_delivery(
-                self.settings, sender, announcement, providers=["webhook"], is_live=True, clock=self.clock,
-                run_id=f"publish-{self.clock():%Y%m%d}",
-            ),
+        sender = open_sender(self.settings, clock=self.clock, environ={"SIGNING": SIGNING})
+        with first_delivery(
+            self.settings, sender, announcement, providers=["webhook"], is_live=True, clock=self.clock,
+            run_id=f"publish-{self.clock():%Y%m%d}",
         ):  # fmt: skip
             pass
 

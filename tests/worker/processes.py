@@ -39,10 +39,10 @@ def work_until_nothing_is_due(home: Path, lane: str) -> int:
         is_live=True,
         max_retry_deliveries=MAX_RETRY_DELIVERIES,
     )
-    with open_sender(settings, clock=_now, environ=SECRETS) as sender:
-        runs = 0
-        while run_worker(settings, request, sender, clock=_now, run_id=new_run_id())["retryable_count"]:
-            runs += 1
+    sender = open_sender(settings, clock=_now, environ=SECRETS)
+    runs = 0
+    while run_worker(settings, request, sender, clock=_now, run_id=new_run_id())["retryable_count"]:
+        runs += 1
     return runs
 
 
@@ -62,12 +62,12 @@ def work_on_shared_state(home: Path, lane: str, state_address: str) -> None:
         is_live=True,
         max_retry_deliveries=MAX_RETRY_DELIVERIES,
     )
-    with open_sender(settings, clock=_now, environ=SECRETS) as sender:
-        while True:
-            done = run_worker(settings, request, sender, clock=_now, run_id=new_run_id())
-            held = {one["held_because"] for one in done["held_retries"]}
-            if not done["executions"] and not held & {"claimed_by_another_run", "over_the_limit_of_this_run"}:
-                return
+    sender = open_sender(settings, clock=_now, environ=SECRETS)
+    while True:
+        done = run_worker(settings, request, sender, clock=_now, run_id=new_run_id())
+        held = {one["held_because"] for one in done["held_retries"]}
+        if not done["executions"] and not held & {"claimed_by_another_run", "over_the_limit_of_this_run"}:
+            return
 
 
 def announce_until_enough(home: Path, newest: str, providers: list[str]) -> None:
@@ -79,35 +79,33 @@ def announce_until_enough(home: Path, newest: str, providers: list[str]) -> None
         immediate_tries=1,
         connectors_file=home / "connectors.yaml",
     ).prepare()
-    with open_sender(settings, clock=_now, environ=SECRETS) as sender:
-        for number in count():
-            begun, finished = home / f"begun-{number}", home / f"finished-{number}"
-            if finished.exists():
-                continue
-            if not begun.exists() and (home / "enough").exists():
-                return
-            begun.touch()
-            as_of = datetime.fromisoformat(newest) - timedelta(minutes=number)
-            with warehouse_of(settings).reading() as session:
-                plan = escalation_plan(session, as_of=as_of, now=_now(), providers=providers)
-                report = executive_reports(session, instants=[as_of], now=_now(), providers=providers)[0]
-            for announcement in (
-                escalation(plan, requested_at=_now(), made_at=_now(), as_of=as_of),
-                report_announcement(
-                    report, run_id=report_run_id(report), made_at=_now(), requested_at=_now(), as_of=as_of
-                ),
-            ):
-                with first_delivery(
-                    settings,
-                    sender,
-                    announcement,
-                    providers=providers,
-                    is_live=True,
-                    clock=_now,
-                    run_id=new_run_id(),
-                ) as sent:
-                    assert all(outcome["success"] for outcome in sent["outcomes"]), sent
-            finished.touch()
+    sender = open_sender(settings, clock=_now, environ=SECRETS)
+    for number in count():
+        begun, finished = home / f"begun-{number}", home / f"finished-{number}"
+        if finished.exists():
+            continue
+        if not begun.exists() and (home / "enough").exists():
+            return
+        begun.touch()
+        as_of = datetime.fromisoformat(newest) - timedelta(minutes=number)
+        with warehouse_of(settings).reading() as session:
+            plan = escalation_plan(session, as_of=as_of, now=_now(), providers=providers)
+            report = executive_reports(session, instants=[as_of], now=_now(), providers=providers)[0]
+        for announcement in (
+            escalation(plan, requested_at=_now(), made_at=_now(), as_of=as_of),
+            report_announcement(report, run_id=report_run_id(report), made_at=_now(), requested_at=_now(), as_of=as_of),
+        ):
+            with first_delivery(
+                settings,
+                sender,
+                announcement,
+                providers=providers,
+                is_live=True,
+                clock=_now,
+                run_id=new_run_id(),
+            ) as sent:
+                assert all(outcome["success"] for outcome in sent["outcomes"]), sent
+        finished.touch()
 
 
 def command(home: Path, *arguments: str) -> None:
