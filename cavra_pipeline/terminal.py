@@ -260,11 +260,6 @@ def lines(*parts: str | Text) -> Text:
     return Text("\n").join(part if isinstance(part, Text) else shown(part) for part in parts if part)
 
 
-def beside(*parts: str | Text) -> Text:
-    """Returns texts beside each other, each escaped."""
-    return Text(" ").join(part if isinstance(part, Text) else shown(part) for part in parts)
-
-
 def _widths(texts: Sequence[Sequence[str]], console: int, *, is_last_folded: bool = False) -> list[int]:
     """Returns how wide the columns are drawn that there is room for, from the left.
 
