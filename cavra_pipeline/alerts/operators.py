@@ -153,7 +153,9 @@ def _silenced(c: sa.Connection, chosen: list[sa.ColumnElement[bool]], most: int)
     ]
 
 
-def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
+def acknowledge_alert(
+    settings: Settings, alert_id: str, *, by: str, now: datetime, is_resolved: bool = False
+) -> dict[str, Any]:
     """Acknowledges an alert: no reminders until it is resolved. Later episodes are not acknowledged. Leaves evidence.
 
     An alert that only a person ends (``AlertKind.ends_by_hand``) is resolved by it.
@@ -163,37 +165,16 @@ def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: dateti
         alert_id: The alert; the beginning of its id is enough.
         by: Actor label of who acknowledges it.
         now: When.
+        is_resolved: Whether the alert is said to be resolved, which only one that a person ends can be.
 
     Returns:
-        The alert.
+        The alert as it is now.
 
     Raises:
+        EndsByItself: It is said to be resolved, and its cause decides when it ends.
         UsageError: There is no such alert, it is resolved, or the label is not public-safe.
     """
-    return _act(settings, alert_id, ACKNOWLEDGED, by=by, now=now)
-
-
-def resolve_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
-    """Resolves an alert that only a person ends. Leaves evidence.
-
-    Args:
-        settings: The home.
-        alert_id: The alert; the beginning of its id is enough.
-        by: Actor label of who resolves it.
-        now: When.
-
-    Returns:
-        The alert.
-
-    Raises:
-        EndsByItself: Its cause decides when it ends.
-        UsageError: There is no such alert, it is resolved, or the label is not public-safe.
-    """
-    return _act(settings, alert_id, RESOLVED, by=by, now=now)
-
-
-def _act(settings: Settings, alert_id: str, said: str, *, by: str, now: datetime) -> dict[str, Any]:
-    """Writes what a person said as evidence, then changes the alert, unless somebody was quicker."""
+    said = RESOLVED if is_resolved else ACKNOWLEDGED
     label = actor_label(by, where="by")
     with state_of(settings).reading() as c:
         alert = _one_alert(c, alert_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -17,7 +16,6 @@ from cavra_pipeline.alerts.operators import (
     describe_alert,
     end_silence,
     list_alerts,
-    resolve_alert,
     silence_alerts,
 )
 from cavra_pipeline.api import alert_answers, answers, models
@@ -85,7 +83,7 @@ def acknowledge_an_alert(service: Served, caller: Asker, alert_id: _AlertId, bod
 
     The acknowledgement is saved as evidence. It resolves an alert that only a person can resolve.
     """
-    return _say(service, caller, acknowledge_alert, alert_id, body)
+    return _acknowledge(service, caller, alert_id, body)
 
 
 @endpoint(router, "POST", "/api/v1/alerts/{alert_id}/resolve", scope="acknowledge", answer=alert_answers.AlertAnswer)
@@ -94,15 +92,15 @@ def resolve_alert_by_hand(service: Served, caller: Asker, alert_id: _AlertId, bo
 
     The resolution is saved as evidence. An alert that resolves by itself is refused.
     """
-    return _say(service, caller, resolve_alert, alert_id, body)
+    return _acknowledge(service, caller, alert_id, body, is_resolved=True)
 
 
-def _say(
-    service: Service, caller: Caller, act: Callable[..., dict[str, Any]], alert_id: str, body: models.AlertBody
+def _acknowledge(
+    service: Service, caller: Caller, alert_id: str, body: models.AlertBody, *, is_resolved: bool = False
 ) -> Answer:
-    by = signer_of(caller, body.by)
+    by, now = signer_of(caller, body.by), service.clock()
     try:
-        alert = act(service.writing_settings, alert_id, by=by, now=service.clock())
+        alert = acknowledge_alert(service.writing_settings, alert_id, by=by, now=now, is_resolved=is_resolved)
     except EndsByItself as error:
         raise HttpProblem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
     except UsageError as error:

@@ -17,7 +17,6 @@ from cavra_pipeline.alerts.operators import (
     alert_history,
     end_silence,
     list_alerts,
-    resolve_alert,
     silence_alerts,
 )
 from cavra_pipeline.cli import columns, tables
@@ -79,7 +78,7 @@ def resolve(alert: str, by: str) -> None:
     ALERT is its id, or the beginning of it. Alerts of every other kind resolve by themselves once their cause is
     gone.
     """
-    answer(resolve_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
+    answer(acknowledge_alert(home(), alert, by=by, now=clock(), is_resolved=True), _show_acknowledged)
 
 
 @alerts.command(

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cavra_pipeline.alerts.operators import EndsByItself, acknowledge_alert, alert_history, list_alerts, resolve_alert
+from cavra_pipeline.alerts.operators import EndsByItself, acknowledge_alert, alert_history, list_alerts
 from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import UsageError
@@ -125,13 +125,13 @@ def test_a_corrected_file_does_not_end_the_alert(watch: Watch) -> None:
     assert in_short(watch.tick(hours=1)) == [(OLD, "firing", 1, 1)]
 
 
-@pytest.mark.parametrize("act", [acknowledge_alert, resolve_alert])
-def test_a_person_ends_it_and_the_same_line_read_again_does_not_reopen_it(watch: Watch, act: Any) -> None:
+@pytest.mark.parametrize("is_resolved", [False, True])
+def test_a_person_ends_it_and_the_same_line_read_again_does_not_reopen_it(watch: Watch, is_resolved: bool) -> None:
     drop(watch.settings, [leaking()], day=OLD)
     watch.ingest()
     (alert,) = watch.tick()
 
-    said = act(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+    said = acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=is_resolved)
     assert (said["state"], said["acknowledged_by"]) == ("resolved", "on-call")
     assert watch.tick() == []
     path = drop(watch.settings, [delivery(), leaking()], day=OLD)
@@ -141,7 +141,7 @@ def test_a_person_ends_it_and_the_same_line_read_again_does_not_reopen_it(watch:
     watch.ingest()
     assert watch.tick(hours=1) == []
     with pytest.raises(UsageError, match="the alert is over"):
-        act(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
 
 
 def test_a_further_secret_of_the_same_day_opens_the_next_episode(watch: Watch) -> None:
@@ -194,7 +194,7 @@ def test_what_a_person_says_is_evidence_without_the_text_none(watch: Watch) -> N
     drop(watch.settings, [leaking()], day=OLD)
     watch.ingest()
     (alert,) = watch.tick()
-    resolve_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+    acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=True)
 
     (written,) = watch.settings.landing.rglob("cavra-pipeline-*.jsonl")
     assert '"acknowledgement_state":"resolved"' in written.read_text()
@@ -209,7 +209,7 @@ def test_an_alert_that_ends_by_itself_is_not_resolved_by_hand(watch: Watch) -> N
         (alert,) = list_alerts(c, watch.settings, now=NOW)["alerts"]
 
     with pytest.raises(EndsByItself, match="resolves by itself once its cause is gone"):
-        resolve_alert(watch.settings, alert["alert_id"], by="on-call", now=NOW)
+        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=NOW, is_resolved=True)
     assert query_state(watch.settings, "SELECT state FROM alerts") == [("firing",)]
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from cavra_pipeline.alerts.leaks import open_leaks
-from cavra_pipeline.alerts.operators import acknowledge_alert, list_alerts, resolve_alert, silence_alerts
+from cavra_pipeline.alerts.operators import acknowledge_alert, list_alerts, silence_alerts
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
@@ -286,8 +286,10 @@ class Year:
     def answer_alerts(self) -> None:
         """An operator acknowledges the open alerts, and ends those that only a person ends."""
         for alert in list_open(self.settings, self.clock(), "alerts"):
-            act = resolve_alert if alert["ends_by_hand"] else acknowledge_alert
-            act(self.settings, alert["alert_id"], by="on-call", now=self.clock())
+            by_hand = alert["ends_by_hand"]
+            acknowledge_alert(
+                self.settings, alert["alert_id"], by="on-call", now=self.clock(), is_resolved=by_hand
+            )  # fmt: skip
 
     def save_reports(self) -> None:
         """Makes and saves every report of the week's days, and those that late evidence has outdated."""
