@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from fastapi.routing import APIRouter
 from cavra_pipeline.api import cause_answers, models
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
-from cavra_pipeline.api.service import Answer, Service
+from cavra_pipeline.api.service import Answer
 from cavra_pipeline.causes.explain import UnknownPair, explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.errors import checked
@@ -25,30 +24,11 @@ from cavra_pipeline.warehouse import Session
 router = APIRouter(tags=["causes"])
 
 
-def _answer(
-    service: Service,
-    name: str,
-    key: tuple[Any, ...],
-    as_of: str | None,
-    make: Callable[[Session, datetime, datetime], dict[str, Any]],
-) -> Answer:
-    service.instants(as_of)
-
-    def read() -> tuple[Any, Any]:
-        with service.reading() as (session, state):
-            now, at = service.instants(as_of)
-            return make(session, at, now), state
-
-    return service.once((name, *key, as_of), read)
-
-
 @endpoint(router, "GET", "/api/v1/incidents", scope="read", answer=cause_answers.Incidents)
 def incidents(service: Served, query: Annotated[models.IncidentsQuery, Query()]) -> Answer:
     """Lists provider incidents: which providers were or are broken, since when, and why."""
-    return _answer(
-        service,
-        "incidents",
-        (query.provider, query.open),
+    return service.ask_as_of(
+        ("incidents", query.provider, query.open),
         query.as_of,
         lambda session, at, now: incident_reports(
             session, instants=[at], now=now, provider=query.provider, is_open=query.open
@@ -66,10 +46,8 @@ def lane_forecast(service: Served, lane: models.LaneName, query: Annotated[model
     parameters = checked(ForecastParameters, {name: values.get(name) for name in ForecastParameters.model_fields})
     policy = retry_policy(of_lane, {name: values.get(name) for name in RetryPolicy.model_fields})
     has_connector = connector_check(service.settings)
-    return _answer(
-        service,
-        "forecast",
-        (lane, parameters.model_dump(), policy.model_dump()),
+    return service.ask_as_of(
+        ("forecast", lane, parameters.model_dump(), policy.model_dump()),
         query.as_of,
         lambda session, at, now: forecast(
             session, of_lane, policy, parameters, as_of=at, now=now, has_connector=has_connector
@@ -90,4 +68,4 @@ def explanation(service: Served, query: Annotated[models.ExplainQuery, Query()])
         except UnknownPair as error:
             raise HttpProblem(404, str(error)) from None
 
-    return _answer(service, "explain", (query.subject, query.provider, query.lane), query.as_of, make)
+    return service.ask_as_of(("explain", query.subject, query.provider, query.lane), query.as_of, make)

@@ -23,7 +23,6 @@ from cavra_pipeline.executive.render import console_address, report_html
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import RecoveryParameters
-from cavra_pipeline.warehouse import Session
 
 router = APIRouter(tags=["reports"])
 
@@ -39,19 +38,14 @@ def arguments_of(service: Service, query: models.RecoveriesQuery) -> dict[str, A
     }
 
 
-def _report(
-    service: Service, session: Session, query: models.RecoveriesQuery, arguments: dict[str, Any]
-) -> dict[str, Any]:
-    now, as_of = service.instants(query.as_of)
-    return executive_reports(session, instants=[as_of], now=now, **arguments)[0]
-
-
 @endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=recovery_answers.ExecutiveReport)
 def executive_report(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Previews the executive report; saves nothing."""
     arguments = arguments_of(service, query)
-    return service.ask(
-        ("executive report", query.model_dump()), lambda session: _report(service, session, query, arguments)
+    return service.ask_as_of(
+        ("executive report", query.model_dump()),
+        query.as_of,
+        lambda session, at, now: executive_reports(session, instants=[at], now=now, **arguments)[0],
     )
 
 
@@ -60,7 +54,8 @@ def executive_report_as_html(service: Served, query: Annotated[models.Recoveries
     """Previews the executive report as one HTML page to print; saves nothing."""
     arguments = arguments_of(service, query)
     with service.reading() as (session, _):
-        report = _report(service, session, query, arguments)
+        now, at = service.instants(query.as_of)
+        (report,) = executive_reports(session, instants=[at], now=now, **arguments)
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     basis = basis_of_page(service.settings, parse_as_of(report["as_of"]))
@@ -76,9 +71,8 @@ def preview_escalation_plan(service: Served, query: Annotated[models.RecoveriesQ
     A route names whom to notify of each open recovery and of each provider with unresolved retries.
     """
     arguments = arguments_of(service, query)
-
-    def make(session: Session) -> dict[str, Any]:
-        now, as_of = service.instants(query.as_of)
-        return escalation_plan(session, as_of=as_of, now=now, **arguments)
-
-    return service.ask(("escalation plan", query.model_dump()), make)
+    return service.ask_as_of(
+        ("escalation plan", query.model_dump()),
+        query.as_of,
+        lambda session, at, now: escalation_plan(session, as_of=at, now=now, **arguments),
+    )

@@ -52,19 +52,18 @@ def answer_health(
     """Returns a health report, saved as evidence and shown in Dagster if ``keep`` is set and the caller may save."""
     is_kept = keep and caller.may_save
     label = actor_label(generated_by, where="generated_by")
-    service.instants(as_of)
 
-    def make() -> tuple[Any, Any]:
-        with service.reading() as (session, state):
-            now, at = service.instants(as_of)
-            report = retry_health_reports(session, lane, parameters, instants=[at], now=now, generated_by=label)[0]
+    def make(session: Session, at: datetime, now: datetime) -> dict[str, Any]:
+        return retry_health_reports(session, lane, parameters, instants=[at], now=now, generated_by=label)[0]
+
+    def save(report: dict[str, Any], at: datetime, now: datetime) -> dict[str, Any]:
         record = health_record(report, now=now) if is_kept else None
         if record:
             other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=at, end=now)
             service.save_report(RETRY_HEALTH, lane.name, report, record, is_what_if=other)
-        return {"health": report, "metadata": record}, state
+        return {"health": report, "metadata": record}
 
-    return service.once(("health", is_kept, lane.name, parameters.model_dump(), label, as_of), make)
+    return service.ask_as_of(("health", is_kept, lane.name, parameters.model_dump(), label), as_of, make, save)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/health", scope="read", answer=answers.HealthAnswer)
@@ -97,21 +96,22 @@ def answer_plan(
     With ``with_pending`` the due retries that wait for a person stand beside it.
     """
     label = actor_label(generated_by, where="generated_by")
-    service.instants(as_of)
 
-    def make() -> tuple[Any, Any]:
-        with service.reading() as (session, state):
-            now, at = service.instants(as_of)
-            plan = retry_plans(session, lane, policy, instants=[at], now=now, generated_by=label)[0]
-            beside = {"pending": _pending(session, lane, plan, at)} if with_pending else {}
+    def make(session: Session, at: datetime, now: datetime) -> dict[str, Any]:
+        plan = retry_plans(session, lane, policy, instants=[at], now=now, generated_by=label)[0]
+        return {"plan": plan, **({"pending": _pending(session, lane, plan, at)} if with_pending else {})}
+
+    def save(document: dict[str, Any], at: datetime, now: datetime) -> dict[str, Any]:
+        plan = document["plan"]
         record = plan_record(plan, now=now)
         other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=at, end=now)
         service.save_report(RETRY_PLAN, lane.name, plan, record, is_what_if=other)
         if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
-        return {"plan": plan, **beside, "metadata": record, "actor": actor}, state
+        return {**document, "metadata": record, "actor": actor}
 
-    return service.once(("plan", actor, lane.name, policy.model_dump(), label, as_of, keep, with_pending), make)
+    question = ("plan", actor, lane.name, policy.model_dump(), label, keep, with_pending)
+    return service.ask_as_of(question, as_of, make, save)
 
 
 @endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
@@ -174,10 +174,8 @@ def lanes(service: Served, query: Annotated[models.MomentQuery, Query()]) -> Ans
 
     Each lane is evaluated by its own parameters.
     """
-    service.instants(query.as_of)
 
-    def make(session: Session) -> dict[str, Any]:
-        now, at = service.instants(query.as_of)
+    def make(session: Session, at: datetime, now: datetime) -> dict[str, Any]:
         health = health_of_lanes(session, instants=[at], now=now)
         recovered = recovery_reports(session, RecoveryParameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
@@ -192,7 +190,7 @@ def lanes(service: Served, query: Annotated[models.MomentQuery, Query()]) -> Ans
             "closure": {name: closed[0][name] for name in _CLOSURE_GLANCE},
         }
 
-    return service.ask(("lanes", query.as_of), make)
+    return service.ask_as_of(("lanes",), query.as_of, make)
 
 
 _RECOVERIES_GLANCE: Final = (
@@ -210,17 +208,13 @@ def _over_all_lanes(
     parameters: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Returns a report over all lanes as of an instant; with the scope `plan` it shows in Dagster too."""
-    service.instants(query.as_of)
 
-    def read() -> tuple[Any, Any]:
-        with service.reading() as (session, state):
-            now, as_of = service.instants(query.as_of)
-            document = make(session, as_of, now)
-        if caller.may_save and not is_what_if(report, None, parameters or {}, as_of=as_of, end=now):
+    def save(document: dict[str, Any], at: datetime, now: datetime) -> dict[str, Any]:
+        if caller.may_save and not is_what_if(report, None, parameters or {}, as_of=at, end=now):
             service.save_report(report, None, document, None)
-        return document, state
+        return document
 
-    return service.once((report, caller.may_save, query.model_dump()), read)
+    return service.ask_as_of((report, caller.may_save, query.model_dump()), query.as_of, make, save)
 
 
 @endpoint(router, "GET", "/api/v1/dashboard", scope="read", answer=answers.Dashboard)

@@ -262,6 +262,31 @@ class Service:
 
         return self.once(question, read)
 
+    def ask_as_of(
+        self,
+        question: Sequence[object],
+        as_of: str | None,
+        make: Callable[[Session, datetime, datetime], Any],
+        finish: Callable[[Any, datetime, datetime], Any] | None = None,
+    ) -> Answer:
+        """Answers a question as of an instant; one that can't be read is refused before the copy is opened.
+
+        Args:
+            question: The question beside its instant.
+            as_of: The instant as the request gives it; None for now.
+            make: Makes the document from the copy, the instant and now.
+            finish: Makes the answer of the document, the instant and now, once the copy is free for others.
+        """
+        self.instants(as_of)
+
+        def read() -> tuple[Any, CopyState]:
+            with self.reading() as (session, state):
+                now, at = self.instants(as_of)
+                document = make(session, at, now)
+            return finish(document, at, now) if finish else document, state
+
+        return self.once((*question, as_of), read)
+
     def ask_state(self, question: Sequence[object], make: Callable[[sa.Connection], Any]) -> Answer:
         """Answers a question from the state database alone, whatever has become of the warehouse."""
 
