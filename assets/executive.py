@@ -13,7 +13,6 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.links import console, report_page
 from cavra_pipeline.assets.metadata import show_days
@@ -24,11 +23,10 @@ from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
 from cavra_pipeline.errors import checked
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
-from cavra_pipeline.executive.render import console_address, report_files, write_report
+from cavra_pipeline.executive.render import page_context, report_markdown, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports, require_window
 from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, RecoveryParameters
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
@@ -95,14 +93,12 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         folder, is_preview = _folder(home.settings, config)
         shown = {}
         for day, report in zip(days, reports, strict=True):
-            basis, address = basis_of_page(home.settings, moment_of[day]), console_address(home.settings)
-            leaks = open_leak_days(home.settings, moment_of[day])
-            contents = report_files(report, basis, address, leaks)
-            paths = write_report(folder, report, contents)
+            context_of_page = page_context(home.settings, moment_of[day])
+            paths = write_report(folder, report, context_of_page)
             shown[day] = {
                 ROW_COUNT: 1,
                 "headline": visible(report["headline"]),
-                "report": dg.MetadataValue.md(contents["md"]),
+                "report": dg.MetadataValue.md(report_markdown(report, context_of_page)),
                 "page": dg.MetadataValue.path(str(paths["html"])),
                 "executive_report_id": report["executive_report_id"],
                 "alert_level": report["alert_level"],

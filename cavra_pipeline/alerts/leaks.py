@@ -1,18 +1,16 @@
 """Open leaks: every secret that was found, once (``evidence.leaks``), until a person has handled its alert.
 
 A leak outlives its file, its finding, the warehouse and the window of any report: only ``handle_leaks`` ends it. Each
-function but ``open_leak_days`` runs inside the caller's transaction on the state database.
+function runs inside the caller's transaction on the state database.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from cavra_pipeline.settings import Settings
-from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import leaks
 
 
@@ -42,21 +40,6 @@ def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
         .order_by(leaks.c.drop_day)
     )
     return [OpenLeaks(*row) for row in c.execute(query)]
-
-
-def open_leak_days(settings: Settings, at: datetime) -> dict[date, int]:
-    """Returns how many secrets in evidence up to the UTC day of an instant no one had handled by then, by landing day.
-
-    A secret that is found later counts on its own day, as its finding does.
-    """
-    query = (
-        sa.select(leaks.c.drop_day, sa.func.count())
-        .where(leaks.c.drop_day <= at.astimezone(UTC).date(), leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at))
-        .group_by(leaks.c.drop_day)
-        .order_by(leaks.c.drop_day)
-    )
-    with state_of(settings).reading() as c:
-        return {day: int(number) for day, number in c.execute(query)}
 
 
 def handle_leaks(c: sa.Connection, drop_day: str, *, newest: int, now: datetime) -> None:

@@ -11,7 +11,6 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.api import models, recovery_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
@@ -19,9 +18,8 @@ from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import checked
 from cavra_pipeline.executive.escalation import escalation_plan
-from cavra_pipeline.executive.render import console_address, report_html
+from cavra_pipeline.executive.render import page_context, report_html
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import RecoveryParameters
 
 router = APIRouter(tags=["reports"])
@@ -58,9 +56,7 @@ def executive_report_as_html(service: Served, query: Annotated[models.Recoveries
         (report,) = executive_reports(session, instants=[at], now=now, **arguments)
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    basis = basis_of_page(service.settings, parse_as_of(report["as_of"]))
-    leaks = open_leak_days(service.settings, parse_as_of(report["as_of"]))
-    page = report_html(report, basis, console_address(service.settings), leaks)
+    page = report_html(report, page_context(service.settings, parse_as_of(report["as_of"])))
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 

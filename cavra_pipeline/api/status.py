@@ -6,12 +6,12 @@ from importlib.metadata import version
 
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.api import answers
 from cavra_pipeline.api.access import SCOPES
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.documents import instant
+from cavra_pipeline.evidence.leaks import open_leak_days
 
 OPEN_NOTICE = (
     "The service is open: whoever can reach this machine's loopback may ask and acknowledge. "

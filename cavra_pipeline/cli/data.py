@@ -12,7 +12,6 @@ from typing import Final
 import click
 
 from cavra_pipeline import frames
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import (
     answer,
@@ -29,6 +28,7 @@ from cavra_pipeline.cli.when import read_start
 from cavra_pipeline.documents import csv_value, with_instants
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.export import export_records
+from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.provider_names import provider_name

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import JSON, answers, answers_as, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
@@ -22,8 +21,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import (
-    console_address,
-    report_files,
+    page_context,
     report_html,
     report_json,
     report_markdown,
@@ -31,7 +29,6 @@ from cavra_pipeline.executive.render import (
 )
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.executive.words import listed
-from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
@@ -122,19 +119,15 @@ def executive_report_command(
         report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of
     )
     with _delivered(settings, announcement, providers, live) as sent:
-        beside = (
-            basis_of_page(settings, as_of or now),
-            console_address(settings),
-            open_leak_days(settings, as_of or now),
-        )
+        context = page_context(settings, as_of or now)
         form = form_of_answer(next(iter(_PAGES)))
         if output_dir:
-            for path in write_report(output_dir, report, report_files(report, *beside)).values():
+            for path in write_report(output_dir, report, context).values():
                 err.print(f"wrote {path}")
         elif form == JSON:
             print_document(report_json(report))
         else:
-            print_document(_PAGES[form](report, *beside))
+            print_document(_PAGES[form](report, context))
         _show_delivery(err, sent)
         sys.stdout.flush()
     _exit_for(sent)

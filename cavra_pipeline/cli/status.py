@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
@@ -23,6 +22,7 @@ from cavra_pipeline.cli.tables import (
 )
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.executive.wrong import Wrong, main_causes, what_is_wrong
 from cavra_pipeline.reports.overview import Extent, extent, overview

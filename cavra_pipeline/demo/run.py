@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from cavra_pipeline.alerts.leaks import handle_leaks, open_leak_days, open_leaks
+from cavra_pipeline.alerts.leaks import handle_leaks, open_leaks
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
 from cavra_pipeline.demo.telling import MONTH_HOURS, Reports, what_was_wrong
 from cavra_pipeline.errors import UsageError
@@ -19,6 +19,7 @@ from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.executive.wrong import Wrong, what_is_wrong
 from cavra_pipeline.reports.health import health_of_lanes

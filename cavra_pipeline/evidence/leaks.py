@@ -6,12 +6,14 @@ What becomes of a leak is ``alerts.leaks``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from cavra_pipeline.boundary.verdict import NOT_SECRETS
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import leaks
 from cavra_pipeline.warehouse import Session
 
@@ -37,3 +39,18 @@ def note_leaks(connection: sa.Connection, secrets: Iterable[Mapping[str, Any]]) 
         stored_ids = set(connection.scalars(sa.select(leaks.c.leak_id)))
         if new := [row for row in rows if row["leak_id"] not in stored_ids]:
             connection.execute(sa.insert(leaks), new)
+
+
+def open_leak_days(settings: Settings, at: datetime) -> dict[date, int]:
+    """Returns how many secrets in evidence up to the UTC day of an instant no one had handled by then, by landing day.
+
+    A secret that is found later counts on its own day, as its finding does.
+    """
+    query = (
+        sa.select(leaks.c.drop_day, sa.func.count())
+        .where(leaks.c.drop_day <= at.astimezone(UTC).date(), leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at))
+        .group_by(leaks.c.drop_day)
+        .order_by(leaks.c.drop_day)
+    )
+    with state_of(settings).reading() as c:
+        return {day: int(number) for day, number in c.execute(query)}

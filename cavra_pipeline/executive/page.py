@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -71,21 +72,24 @@ _WHAT: Final = (
 _CODES: Final = re.compile(r" \((?:last (?:error|answer) )?[0-9, ]+\)(?=\.?$)")
 
 
-def page_of(
-    report: Mapping[str, Any],
-    basis: Basis | None = None,
-    console: str | None = None,
-    leaks: Mapping[date, int] | None = None,
-) -> dict[str, Any]:
-    """Returns what both pages say in words.
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """What a page says beside its report, which is made from the evidence alone; all of it may be unknown.
 
-    Args:
-        report: An executive report.
-        basis: What it can be proven from; None if unknown.
-        console: Address of the report in the console; None if unknown.
-        leaks: Secrets that were found and that no one has handled yet, counted by landing day. They are no part of the
-            report, which is made from the evidence alone.
+    Attributes:
+        basis: What the report can be proven from.
+        console: Address of the report in the console, for what the pages leave out.
+        leaks: Secrets that were found and that no one has handled yet, counted by landing day.
     """
+
+    basis: Basis | None = None
+    console: str | None = None
+    leaks: Mapping[date, int] = field(default_factory=dict)
+
+
+def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
+    """Returns what both pages say in words of an executive report."""
+    basis, console, leaks = context.basis, context.console, context.leaks
     at, days = read(report["as_of"]), report["window_days"]
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
@@ -93,7 +97,7 @@ def page_of(
     actions = [action for action in report["recommended_actions"] if action["number"]]
     more = [action for action in report["recommended_actions"] if not action["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
-    steps, leak_step = [_action(action) for action in actions], leak_words(leaks or {})
+    steps, leak_step = [_action(action) for action in actions], leak_words(leaks)
     if leak_step and not steps:
         steps, leak_step = [{"action": leak_step, "role": "Platform team", "then": [], "because": ""}], ""
     return {

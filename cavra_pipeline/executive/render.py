@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Mapping
-from datetime import date
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,14 +18,16 @@ from markupsafe import Markup
 from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import html, visible_json
+from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.executive.markdown import markdown_of
-from cavra_pipeline.executive.page import page_of
+from cavra_pipeline.executive.page import PageContext, page_of
 from cavra_pipeline.executive.pictures import backlog_area, outage_timeline
 from cavra_pipeline.executive.words import read
-from cavra_pipeline.proof.basis import Basis
+from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.settings import Settings
 
 _PACKAGE: Final = "cavra_pipeline.executive"
+_UNKNOWN: Final = PageContext()
 
 
 def report_json(report: Mapping[str, Any]) -> str:
@@ -33,55 +35,21 @@ def report_json(report: Mapping[str, Any]) -> str:
     return visible_json(canonical_json(report)) + "\n"
 
 
-def console_address(settings: Settings) -> str | None:
-    """Returns the address of the report in the console; None where the console's is not set."""
-    return f"{settings.console_url}/#/executive" if "console_url" in settings.model_fields_set else None
+def page_context(settings: Settings, as_of: datetime) -> PageContext:
+    """Returns what the pages of a home's report as of an instant say beside it."""
+    # Without a setting the console's address is a guess.
+    console = f"{settings.console_url}/#/executive" if "console_url" in settings.model_fields_set else None
+    return PageContext(basis_of_page(settings, as_of), console, open_leak_days(settings, as_of))
 
 
-def report_markdown(
-    report: Mapping[str, Any],
-    basis: Basis | None = None,
-    console: str | None = None,
-    leaks: Mapping[date, int] | None = None,
-) -> str:
-    """Returns the report as Markdown; text of the evidence is escaped. Its arguments are those of ``report_files``."""
-    return markdown_of(report, page_of(report, basis, console, leaks))
+def report_markdown(report: Mapping[str, Any], context: PageContext = _UNKNOWN) -> str:
+    """Returns the report as Markdown; text of the evidence is escaped."""
+    return markdown_of(report, page_of(report, context))
 
 
-def report_html(
-    report: Mapping[str, Any],
-    basis: Basis | None = None,
-    console: str | None = None,
-    leaks: Mapping[date, int] | None = None,
-) -> str:
-    """Returns the report as one HTML page that needs no script and asks for nothing from anywhere.
-
-    Its arguments are those of ``report_files``.
-    """
-    return _html_of(report, page_of(report, basis, console, leaks))
-
-
-def report_files(
-    report: Mapping[str, Any],
-    basis: Basis | None = None,
-    console: str | None = None,
-    leaks: Mapping[date, int] | None = None,
-) -> dict[str, str]:
-    """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``.
-
-    Args:
-        report: An executive report.
-        basis: What it can be proven from, as the foot of both pages says; None if unknown.
-        console: Address of the report in the console, for what the pages leave out; None if unknown.
-        leaks: Secrets that were found and that no one has handled yet, counted by landing day, as both pages say; the
-            JSON does not.
-    """
-    page = page_of(report, basis, console, leaks)
-    return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}
-
-
-def _html_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
-    style = _template("report.css")
+def report_html(report: Mapping[str, Any], context: PageContext = _UNKNOWN) -> str:
+    """Returns the report as one HTML page that needs no script and asks for nothing from anywhere."""
+    page, style = page_of(report, context), _template("report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         _templates()
@@ -96,13 +64,13 @@ def _html_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
     )
 
 
-def write_report(folder: Path, report: Mapping[str, Any], contents: Mapping[str, str] | None = None) -> dict[str, Path]:
+def write_report(folder: Path, report: Mapping[str, Any], context: PageContext = _UNKNOWN) -> dict[str, Path]:
     """Writes ``executive-report-<UTC day of as_of>`` as json, md and html; each file is replaced as a whole.
 
     Args:
         folder: Where; made if it is not there.
         report: An executive report.
-        contents: Its ``report_files``, where somebody has them already.
+        context: What its pages say beside it.
 
     Returns:
         The files by their suffix: ``json``, ``md``, ``html``.
@@ -111,7 +79,11 @@ def write_report(folder: Path, report: Mapping[str, Any], contents: Mapping[str,
         PipelineError: The folder can't be written.
     """
     day = read(report["as_of"]).date().isoformat()
-    contents = contents or report_files(report)
+    contents = {
+        "json": report_json(report),
+        "md": report_markdown(report, context),
+        "html": report_html(report, context),
+    }
     paths = {suffix: folder / f"executive-report-{day}.{suffix}" for suffix in contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
+from cavra_pipeline.executive.page import PageContext
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.lanes import LANES
@@ -266,7 +267,7 @@ def test_the_report_and_the_escalation_plan_are_previewed_without_a_trace(tmp_pa
 
     basis = basis_of_page(home, at)
     assert basis is not None
-    assert (report, page.text) == (expected, report_html(expected, basis))
+    assert (report, page.text) == (expected, report_html(expected, PageContext(basis)))
     assert "of 1 day" in page.text
     assert page.headers["content-disposition"].startswith("attachment; ")
     assert (plan["escalation_routes"], len(routes)) == (routes, 1)

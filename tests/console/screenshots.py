@@ -16,12 +16,13 @@ from typing import Final, NamedTuple
 import yaml
 from playwright.sync_api import Browser, TimeoutError
 
-from cavra_pipeline.alerts.leaks import open_leak_days
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RECORDED_UNTIL, RecordedMonth
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.leaks import open_leak_days
+from cavra_pipeline.executive.page import PageContext
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.reports.store import days_between, save_every_report
@@ -106,7 +107,7 @@ def take(folder: Path) -> None:
         with warehouse_of(home).reading() as session:
             page = Path(scratch) / "report.html"
             (report,) = executive_reports(session, instants=[until], now=until)
-            page.write_text(report_html(report, leaks=open_leak_days(home, until)), encoding="utf-8")
+            page.write_text(report_html(report, PageContext(leaks=open_leak_days(home, until))), encoding="utf-8")
         for name, width, height in (("executive-phone", 390, 844), ("executive-desktop", 1100, 1620)):
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="light")
             tab = context.new_page()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from cavra_pipeline.executive.page import PageContext
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.basis import Basis
@@ -41,7 +42,8 @@ def opened(browser: Browser, report: dict[str, Any], folder: Path, **context: An
     basis = Basis(4_000_000, 3660, Checkpoint(f"cavra-pipeline/{'f' * 16}", 1_000_000, b"\xfb" * 32), is_signed=False)
     path.write_text(
         report_html(
-            report, basis, "https://cavra.example.org/#/executive", leaks={date(2026, 6, day): 3 for day in range(1, 9)}
+            report,
+            PageContext(basis, "https://cavra.example.org/#/executive", {date(2026, 6, day): 3 for day in range(1, 9)}),
         ),
         encoding="utf-8",
     )

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.executive.render import console_address, report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.page import PageContext
+from cavra_pipeline.executive.render import page_context, report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.words import actions_for, limit_words, share_of_due
 from cavra_pipeline.proof.basis import Basis, basis_of_page
 from cavra_pipeline.proof.checkpoint import Checkpoint
@@ -167,7 +168,7 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
 
 def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: dict[str, Any]) -> None:
     basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))), is_signed=False)
-    foot = "".join(_Page(report_html(report, basis)).text)
+    foot = "".join(_Page(report_html(report, PageContext(basis))).text)
     assert f"Based on {report['evidence_record_count']} evidence records of 31 days about notifications" in foot
     assert "For the platform team: verify that the evidence is unchanged: cavra-pipeline verify --home;" in foot
     root = base64.b64encode(bytes(range(32))).decode()
@@ -176,14 +177,14 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     assert "4,062" not in foot, "the page counts its own records"
     assert ("The evidence log is not signed." in foot, "could not be read" in foot) == (True, False)
     rejected = {**report, "quarantined_record_count": 2}
-    foot = "".join(_Page(report_html(rejected, replace(basis, is_signed=True))).text)
+    foot = "".join(_Page(report_html(rejected, PageContext(replace(basis, is_signed=True)))).text)
     assert "2 lines that arrived in these 7 days could not be read. The evidence log is signed." in foot
 
     unknown = "".join(_Page(report_html(report)).text)
     assert "cavra-pipeline verify --home" in unknown
     assert "heckpoint" not in unknown
     assert "signed" not in unknown
-    assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, basis)
+    assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, PageContext(basis))
 
 
 def test_the_page_names_the_steps_without_a_number_and_counts_the_rest(report: dict[str, Any]) -> None:
@@ -197,10 +198,10 @@ def test_the_page_names_the_steps_without_a_number_and_counts_the_rest(report: d
         assert f"{also} 2 further steps are in the console, under Executive report." in plain
         assert re.search(r"Executive\)?:", plain), "the reader's own step is never left out"
         assert "Step 7" not in plain
-        linked = render(long, None, "https://console.example/#/executive")
+        linked = render(long, PageContext(console="https://console.example/#/executive"))
         assert "under Executive report" not in linked
         assert linked.index("are in the console.") < linked.index("https://console.example/#/executive")
-        every = render(short, None, "https://console.example/#/executive")
+        every = render(short, PageContext(console="https://console.example/#/executive"))
         assert "Step 6" in every
         assert "further step" not in every
         assert "console.example" not in every
@@ -209,25 +210,26 @@ def test_the_page_names_the_steps_without_a_number_and_counts_the_rest(report: d
 def test_a_page_says_how_many_secrets_leaked_and_when_and_the_report_does_not(report: dict[str, Any]) -> None:
     for render in (report_html, report_markdown):
         assert "leaked" not in render(report)
-        (said,) = re.findall("[0-9]+ leaked secret.*source", render(report, leaks={date(2026, 6, 16): 1}))
+        (said,) = re.findall("[0-9]+ leaked secret.*source", render(report, PageContext(leaks={date(2026, 6, 16): 1})))
         assert said == "1 leaked secret was found in evidence of 16 Jun. Rotate it, and fix the source"
     calm = {**report, "state": "under_control", "alert_level": "healthy", "recommended_actions": []}
     leaks = {date(2026, 6, day): 1 for day in range(3, 8)}
-    html = report_html(calm, leaks=leaks)
+    html = report_html(calm, PageContext(leaks=leaks))
     assert "Under control" not in html
     assert "Needs attention" in html
     assert "the next report comes as scheduled" not in html
     assert html.count("5 leaked secrets were found in evidence of 3 Jun, 4 Jun and 3 other days. Rotate them") == 1
     assert "leaked" not in report_json(report)
     for render in (report_html, report_markdown):
-        assert "https://console.example/#/intake" in render(calm, None, "https://console.example/#/executive", leaks)
-        assert "intake" not in render(calm, None, "https://console.example/#/executive")
+        context = PageContext(console="https://console.example/#/executive", leaks=leaks)
+        assert "https://console.example/#/intake" in render(calm, context)
+        assert "intake" not in render(calm, replace(context, leaks={}))
 
 
 def test_only_a_console_that_somebody_named_is_linked(tmp_path: Path) -> None:
-    assert console_address(load_settings({"CAVRA_HOME": str(tmp_path)})) is None
+    assert page_context(load_settings({"CAVRA_HOME": str(tmp_path)}), at()).console is None
     named = load_settings({"CAVRA_HOME": str(tmp_path), "CAVRA_CONSOLE_URL": "https://console.example"})
-    assert console_address(named) == "https://console.example/#/executive"
+    assert page_context(named, at()).console == "https://console.example/#/executive"
 
 
 def test_a_page_is_made_also_where_the_commit_log_is_damaged(tmp_path: Path) -> None:
