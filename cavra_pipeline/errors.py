@@ -5,9 +5,11 @@ What a declared model (pydantic) refuses is put into the same three words here, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
@@ -51,6 +53,16 @@ class UsageError(PipelineError):
     """A value a caller passed is outside what is accepted (exit code 2, contract section 10)."""
 
     exit_code = 2
+
+
+@contextmanager
+def os_error_named(what: str, *, where: Path | str, remedy: str) -> Iterator[None]:
+    """Turns what the system refuses to the block into a ``PipelineError``; the system's reason follows ``what``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise PipelineError(f"{what} ({reason})", where=str(where), remedy=remedy) from None
 
 
 class OutOfMemory(PipelineError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import IO, Final
 
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import UsageError, os_error_named
 
 _log = logging.getLogger("cavra_pipeline.private")
 
@@ -140,7 +140,9 @@ def put_in_place(path: Path, save: Callable[[IO[bytes]], object]) -> None:
     Raises:
         PipelineError: The file can't be written; one that was there is as it was.
     """
-    try:
+    with os_error_named(
+        "the file can't be written", where=path, remedy="Check its folder, its permissions and the room on the disk"
+    ):
         handle, name = mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
         draft = Path(name)
         try:
@@ -149,9 +151,3 @@ def put_in_place(path: Path, save: Callable[[IO[bytes]], object]) -> None:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise PipelineError(
-            f"the file can't be written ({error.strerror})",
-            where=str(path),
-            remedy="Check its folder, its permissions and the room on the disk",
-        ) from None

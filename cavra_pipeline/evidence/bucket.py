@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline.bucket_access import CORRECT_KEY, REFUSED, START_SERVER, bucket_access
-from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError, os_error_named
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, day_of, is_landing_file
 
 _WHERE: Final = "CAVRA_LANDING_URL"
@@ -162,16 +162,15 @@ class LandingBucket:
         """Turns what the storage says into errors that name the place; its text may hold an address or a key's name."""
         from obstore.exceptions import BaseError
 
-        try:
-            yield
-        except BaseError as error:
-            raise _named(str(error)) from None
-        except OSError as error:
-            raise PipelineError(
-                f"the copy of the landing zone can't be written ({error.strerror or type(error).__name__})",
-                where=str(self._copy),
-                remedy="Free some disk space or give this user write access",
-            ) from None
+        with os_error_named(
+            "the copy of the landing zone can't be written",
+            where=self._copy,
+            remedy="Free some disk space or give this user write access",
+        ):
+            try:
+                yield
+            except BaseError as error:
+                raise _named(str(error)) from None
 
 
 def _named(said: str) -> PipelineError:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.documents import shifted
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, os_error_named
 from cavra_pipeline.evidence.commit import Group, commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import Drop, drop_at
@@ -119,14 +119,12 @@ def lay_emitted_drop(settings: Settings, name: str, records: Sequence[dict[str, 
     content = "".join(
         json.dumps(evidence_record, ensure_ascii=False, separators=(",", ":")) + "\n" for evidence_record in records
     )
-    try:
+    with os_error_named(
+        "the landing zone can't be written",
+        where=target.parent,
+        remedy="Free some disk space or give this user write access",
+    ):
         _write(settings, target, content.encode())
-    except OSError as error:
-        raise PipelineError(
-            f"the landing zone can't be written ({error.strerror})",
-            where=str(target.parent),
-            remedy="Free some disk space or give this user write access",
-        ) from None
     return drop_at(target, pseudonyms_of(settings))
 
 

@@ -23,7 +23,7 @@ from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, LineFinding, QuarantinedLine, Reason
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, os_error_named
 from cavra_pipeline.evidence.content import UnreadableFile
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
@@ -94,16 +94,11 @@ def names_in(folder: Path) -> list[str]:
     Raises:
         PipelineError: The folder can't be listed.
     """
-    try:
-        return [entry.name for entry in os.scandir(folder)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise PipelineError(
-            f"the landing zone can't be listed ({error.strerror})",
-            where=str(folder),
-            remedy="Give this user read access to it",
-        ) from None
+    with os_error_named("the landing zone can't be listed", where=folder, remedy="Give this user read access to it"):
+        try:
+            return [entry.name for entry in os.scandir(folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def day_of(name: str) -> date | None:

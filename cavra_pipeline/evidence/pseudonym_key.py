@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import PipelineError, UsageError, os_error_named
 from cavra_pipeline.evidence.landing import has_pseudonyms
 from cavra_pipeline.evidence.landing_zone import refresh
 from cavra_pipeline.evidence.queries import holds_pseudonyms
@@ -29,16 +29,14 @@ def pseudonyms_of(settings: Settings) -> Pseudonyms:
     """
     path = settings.pseudonym_key
     _require_key(settings)
-    try:
+    with os_error_named(
+        "the key of the pseudonyms can't be made or read",
+        where=path,
+        remedy="Check its path and the permissions of its folder",
+    ):
         if not path.exists():
             _make(path)
         return Pseudonyms(_read(path))
-    except OSError as error:
-        raise PipelineError(
-            f"the key of the pseudonyms can't be made or read ({error.strerror or type(error).__name__})",
-            where=str(path),
-            remedy="Check its path and the permissions of its folder",
-        ) from None
 
 
 def open_home(settings: Settings) -> Settings:

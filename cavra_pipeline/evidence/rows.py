@@ -21,7 +21,7 @@ from cavra_pipeline.boundary.allowlist import allowlist_of
 from cavra_pipeline.boundary.fields import LISTS, Field, Listed, Type
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_KIND, KINDS, fields_of, lists_of
 from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import os_error_named
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sql import literal, statement
 
@@ -164,17 +164,17 @@ def _file_of(texts: Iterable[bytes | memoryview]) -> Iterator[str]:
         file = os.fdopen(os.memfd_create("lines"), "wb", _WRITE_BYTES)
     else:
         file = tempfile.TemporaryFile(buffering=_WRITE_BYTES)  # noqa: SIM115 -- closed below
-    try:
-        with file:
-            file.writelines(texts)
-            file.flush()
-            yield f"/dev/fd/{file.fileno()}"
-    except OSError as error:
-        raise PipelineError(
-            f"lines can't be written to it ({error.strerror or type(error).__name__})",
+    with (
+        os_error_named(
+            "lines can't be written to it",
             where="a temporary file",
             remedy="Free some disk space, or raise the limit on the size of files (ulimit -f), then repeat",
-        ) from None
+        ),
+        file,
+    ):
+        file.writelines(texts)
+        file.flush()
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _typed_key(key: str, node: Any) -> str:

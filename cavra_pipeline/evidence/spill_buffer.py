@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import pyarrow as pa
 
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import os_error_named
 from cavra_pipeline.evidence.rows import nulls
 
 _COMPRESSION: Final = "lz4"
@@ -78,19 +78,17 @@ class SpillBuffer:
             self._write_out()
 
     def _write_out(self) -> None:
-        try:
+        with os_error_named(
+            "rows that wait for their commit can't be written",
+            where=self._folder,
+            remedy="Free some disk space and repeat; nothing of this landing file was committed",
+        ):
             if self._file is None:
                 self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 -- closed with the buffer
                 options = pa.ipc.IpcWriteOptions(compression=_COMPRESSION)
                 self._writer = pa.ipc.new_stream(self._file, self._tables[0].schema, options=options)
             for rows in self._tables:
                 self._writer.write_table(rows)
-        except OSError as error:
-            raise PipelineError(
-                f"rows that wait for their commit can't be written ({error.strerror or type(error).__name__})",
-                where=str(self._folder),
-                remedy="Free some disk space and repeat; nothing of this landing file was committed",
-            ) from None
         self._tables, self._table_bytes = [], 0
 
     def rows(self) -> pa.RecordBatchReader | None:

@@ -16,7 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from cavra_pipeline.documents import canonical_json
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import os_error_named
 from cavra_pipeline.escaping import html, visible_json
 from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.executive.markdown import markdown_of
@@ -85,18 +85,14 @@ def write_report(folder: Path, report: Mapping[str, Any], context: PageContext =
         "html": report_html(report, context),
     }
     paths = {suffix: folder / f"executive-report-{day}.{suffix}" for suffix in contents}
-    try:
+    with os_error_named(
+        "the report can't be written", where=folder, remedy="Give this user write access to the folder, or name another"
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, path in paths.items():
             draft = path.with_name(f".{path.name}.{os.getpid()}")
             draft.write_text(contents[suffix], encoding="utf-8", newline="\n")
             draft.replace(path)
-    except OSError as error:
-        raise PipelineError(
-            f"the report can't be written ({error.strerror})",
-            where=str(folder),
-            remedy="Give this user write access to the folder, or name another",
-        ) from None
     return paths
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import UsageError, os_error_named
 from cavra_pipeline.private import mode_to_give
 from cavra_pipeline.proof.signing import not_installed
 
@@ -30,19 +30,16 @@ def new_key(path: Path) -> bytes:
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise UsageError(
-            "there is a file already", where=str(path), remedy="Name a new file; a key is never overwritten"
-        ) from None
-    except OSError as error:
-        raise PipelineError(
-            f"the key can't be written ({error.strerror})", where=str(path), remedy="Name a file in a folder of yours"
-        ) from None
+    with os_error_named("the key can't be written", where=path, remedy="Name a file in a folder of yours"):
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            raise UsageError(
+                "there is a file already", where=str(path), remedy="Name a new file; a key is never overwritten"
+            ) from None
     return key.public_key().public_bytes_raw()
 
 
@@ -58,15 +55,15 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
         raise not_installed() from None
-    try:
-        with path.open("rb") as file:
-            right, text = mode_to_give(os.fstat(file.fileno())), file.read()
-    except OSError as error:
-        raise PipelineError(
-            f"the signing key can't be read ({error.strerror})",
-            where=str(path),
+    with (
+        os_error_named(
+            "the signing key can't be read",
+            where=path,
             remedy="Correct CAVRA_SIGNING_KEY_FILE, or make a key: cavra-pipeline key new FILE",
-        ) from None
+        ),
+        path.open("rb") as file,
+    ):
+        right, text = mode_to_give(os.fstat(file.fileno())), file.read()
     if right:
         raise UsageError(
             "the signing key can be read by others", where=str(path), remedy=f"Run: chmod {right:o} {path}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.errors import PipelineError, TransientError, os_error_named
 from cavra_pipeline.state.tables import now_ms
 
 if TYPE_CHECKING:
@@ -243,15 +243,13 @@ def database_now(connection: sa.Connection) -> datetime:
 
 def _make_private(path: Path) -> None:
     """Creates the file for its owner alone; SQLite gives its log the same rights."""
-    try:
+    with os_error_named(
+        "the state database can't be created",
+        where=path,
+        remedy="Give this user write access to the folder, or set CAVRA_STATE_URL",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise PipelineError(
-            f"the state database can't be created ({error.strerror})",
-            where=str(path),
-            remedy="Give this user write access to the folder, or set CAVRA_STATE_URL",
-        ) from None
 
 
 @cache

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, os_error_named
 
 #: Shortest and longest wait before the next attempt.
 POLL_SECONDS: Final = (0.005, 0.05)
@@ -35,14 +35,12 @@ def gate(path: Path, act: str, deadline: float, busy: Callable[[str], PipelineEr
     Raises:
         PipelineError: The folder can't be written, or ``busy`` has made one.
     """
-    try:
+    with os_error_named(
+        "the folder can't be written",
+        where=path.parent,
+        remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
+    ):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise PipelineError(
-            f"the folder can't be written ({error.strerror})",
-            where=str(path.parent),
-            remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
-        ) from None
     try:
         while True:
             try:
