@@ -45,12 +45,7 @@ CLOSURES = ("resolved", "mitigated", "resolved", "deferred")
 def of_all_lanes(count: int) -> Iterator[Record]:
     """Yields that many records: those of one lane, turned into those of each in turn, with playbooks and closures."""
     lanes = list(LANES.values())
-    kinds = {
-        KIND_PREFIX + LANE.retry_plan_kind: "retry_plan_kind",
-        KIND_PREFIX + LANE.worker_run_kind: "worker_run_kind",
-        KIND_PREFIX + LANE.execution_kind: "execution_kind",
-        f"{KIND_PREFIX}{LANE.acknowledgement_kind}": "acknowledgement_kind",
-    }
+    positions = {f"{KIND_PREFIX}{kind}": n for n, kind in enumerate(_kinds_of(LANE))}
     sent: dict[str, Record] = {}
     for number, record in enumerate(records(count)):
         if number % RECOVERY_EVERY < 2:
@@ -64,16 +59,20 @@ def of_all_lanes(count: int) -> Iterator[Record]:
                 record[lane.subject_field] = f"{subject}-{number % 3}"
                 sent[lane.name] = record
         else:
-            kind = getattr(lane, kinds[record["metadata_kind"]])
+            kind = _kinds_of(lane)[positions[record["metadata_kind"]]]
             # A lane without acknowledgements has another retry plan in their place.
-            record["metadata_kind"] = KIND_PREFIX + (kind or lane.retry_plan_kind)
-            if kind == lane.execution_kind and lane.name in sent:
+            record["metadata_kind"] = KIND_PREFIX + (kind or lane.kinds.retry_plan)
+            if kind and kind == lane.kinds.execution and lane.name in sent:
                 # A run records its retry a second after the delivery.
                 retry = sent.pop(lane.name)
                 link = retry["session_id"]
                 record["created_at"] = (datetime.fromisoformat(retry["created_at"]) + timedelta(seconds=1)).isoformat()
                 record[payload_key(kind)] = {"delivery_metadata_id": link, "new_delivery_id": link}
         yield record
+
+
+def _kinds_of(lane: Lane) -> list[str | None]:
+    return [lane.kinds.retry_plan, lane.kinds.worker_run, lane.kinds.execution, lane.acknowledgement_kind]
 
 
 def _recovery(record: Record, number: int) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from cavra_pipeline.errors import UsageError, use_one_of
 
@@ -72,6 +73,15 @@ class CavraPaths:
         return f"{self.plan.removesuffix('plan')}worker-run"
 
 
+class LadderKinds(NamedTuple):
+    """Last parts of the kinds of a retry ladder's records."""
+
+    retry_plan: str
+    worker_run: str
+    execution: str
+    health: str
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """One retry ladder.
@@ -80,18 +90,14 @@ class Lane:
         name: The lane's name on the command line, in tables and in answers.
         delivery_source: ``connector_delivery_source`` of its deliveries.
         subject_fields: A delivery's subject is the first non-empty of these.
-        subject_field: What a decision calls the subject; also the subject of executions and acknowledgements.
         retry_delay_minutes: Default base delay of the retry policy.
         gate: What a live retry waits for.
         expected_interval_minutes: The worker's cadence.
         stale_metadata_minutes: Age over which the newest retry plan is stale.
         kind_stem: Last part of the kinds of its plan and acknowledgement, up to what they name.
-        retry_plan_kind: Last part of its retry-plan kind.
-        worker_run_kind: Last part of its worker-run kind.
-        execution_kind: Last part of its execution kind.
-        health_kind: Last part of its health-report kind.
         alert_name: What alert categories call the lane.
         schedule: The schedule that runs its worker.
+        own_kinds: The kinds of its ladder where CAVRA does not make them of ``kind_stem``.
         cavra: CAVRA's own paths of its reports, or None if there are none.
         takes_acknowledgements: Whether operators acknowledge its deliveries.
         delivery_alert: Alert category for unresolved deliveries, if the lane has one.
@@ -110,18 +116,14 @@ class Lane:
     name: str
     delivery_source: str
     subject_fields: tuple[str, ...]
-    subject_field: str
     retry_delay_minutes: int
     expected_interval_minutes: int
     stale_metadata_minutes: int
     kind_stem: str
-    retry_plan_kind: str
-    worker_run_kind: str
-    execution_kind: str
-    health_kind: str
     alert_name: str
     schedule: str
     gate: Gate = Gate.REQUEST
+    own_kinds: LadderKinds | None = None
     cavra: CavraPaths | None = None
     takes_acknowledgements: bool = True
     delivery_alert: str | None = None
@@ -135,6 +137,19 @@ class Lane:
     retries_have_new_subjects: bool = False
     is_always_in_use: bool = False
     notice: tuple[str, ...] = ("health alert",)
+
+    @property
+    def subject_field(self) -> str:
+        """What a decision calls the subject; also the subject of executions and acknowledgements."""
+        return self.subject_fields[0]
+
+    @property
+    def kinds(self) -> LadderKinds:
+        """Last parts of the kinds of its ladder."""
+        stem = f"{self.kind_stem}-delivery-retry"
+        return self.own_kinds or LadderKinds(
+            f"{stem}-plan", f"{stem}-worker-run", f"{stem}-execution-record", f"{stem}-health"
+        )
 
     @property
     def acknowledgement_kind(self) -> str | None:
@@ -159,7 +174,7 @@ class Lane:
     @property
     def alerts_of(self) -> str | None:
         """Name of the lane whose health alerts this one delivers; None for a lane that delivers no alerts."""
-        return next((lane.name for lane in LANES.values() if self.kind_stem == f"{lane.health_kind}-alert"), None)
+        return next((lane.name for lane in LANES.values() if self.kind_stem == f"{lane.kinds.health}-alert"), None)
 
     @property
     def failed_delivery_field(self) -> str:
@@ -174,15 +189,16 @@ LANES: dict[str, Lane] = {
             name="recovery_escalation",
             delivery_source=SOURCE + "_recovery_escalation",
             subject_fields=("plan_id", "event_id"),
-            subject_field="plan_id",
             retry_delay_minutes=15,
             expected_interval_minutes=30,
             stale_metadata_minutes=120,
             kind_stem="recovery-escalation",
-            retry_plan_kind="recovery-escalation-delivery-retry-plan",
-            worker_run_kind="recovery-escalation-retry-worker-run",
-            execution_kind="recovery-escalation-retry-execution-record",
-            health_kind="recovery-escalation-retry-health",
+            own_kinds=LadderKinds(
+                "recovery-escalation-delivery-retry-plan",
+                "recovery-escalation-retry-worker-run",
+                "recovery-escalation-retry-execution-record",
+                "recovery-escalation-retry-health",
+            ),
             alert_name="recovery_escalation",
             schedule="recovery_retry_worker",
             gate=Gate.ACKNOWLEDGEMENT,
@@ -201,15 +217,10 @@ LANES: dict[str, Lane] = {
             name="executive_report",
             delivery_source=SOURCE + "_recovery_executive_report",
             subject_fields=("run_id", "event_id", "session_id"),
-            subject_field="run_id",
             retry_delay_minutes=30,
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="recovery-executive-report",
-            retry_plan_kind="recovery-executive-report-delivery-retry-plan",
-            worker_run_kind="recovery-executive-report-delivery-retry-worker-run",
-            execution_kind="recovery-executive-report-delivery-retry-execution-record",
-            health_kind="recovery-executive-report-delivery-retry-health",
             alert_name="executive_delivery",
             schedule="executive_delivery_retry",
             cavra=CavraPaths(
@@ -231,15 +242,10 @@ LANES: dict[str, Lane] = {
             name="recovery_health_alert",
             delivery_source=SOURCE + "_recovery_escalation_retry_health_alert",
             subject_fields=("health_id", "event_id"),
-            subject_field="health_id",
             retry_delay_minutes=15,
             expected_interval_minutes=30,
             stale_metadata_minutes=120,
             kind_stem="recovery-escalation-retry-health-alert",
-            retry_plan_kind="recovery-escalation-retry-health-alert-delivery-retry-plan",
-            worker_run_kind="recovery-escalation-retry-health-alert-delivery-retry-worker-run",
-            execution_kind="recovery-escalation-retry-health-alert-delivery-retry-execution-record",
-            health_kind="recovery-escalation-retry-health-alert-delivery-retry-health",
             alert_name="recovery_health_alert",
             schedule="recovery_retry_worker",
             cavra=CavraPaths("recovery-escalations/retry-health-alerts"),
@@ -251,15 +257,10 @@ LANES: dict[str, Lane] = {
             name="executive_health_alert",
             delivery_source=SOURCE + "_recovery_executive_report_delivery_retry_health_alert",
             subject_fields=("health_id", "event_id"),
-            subject_field="health_id",
             retry_delay_minutes=15,
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="recovery-executive-report-delivery-retry-health-alert",
-            retry_plan_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-plan",
-            worker_run_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-worker-run",
-            execution_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-execution-record",
-            health_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-health",
             alert_name="executive_health_alert",
             schedule="executive_delivery_retry",
             cavra=CavraPaths(
@@ -282,15 +283,16 @@ LANES: dict[str, Lane] = {
             name="acknowledgement_audit",
             delivery_source=SOURCE,
             subject_fields=("delivery_id", "event_id", "session_id"),
-            subject_field="delivery_id",
             retry_delay_minutes=15,
             expected_interval_minutes=60,
             stale_metadata_minutes=120,
             kind_stem="retry",
-            retry_plan_kind="retry-plan",
-            worker_run_kind="worker-run",
-            execution_kind="retry-execution-record",
-            health_kind="worker-health",
+            own_kinds=LadderKinds(
+                "retry-plan",
+                "worker-run",
+                "retry-execution-record",
+                "worker-health",
+            ),
             alert_name="acknowledgement_audit",
             schedule="audit_delivery_retry",
             gate=Gate.APPROVAL,
@@ -304,15 +306,10 @@ LANES: dict[str, Lane] = {
             name="auditor_export",
             delivery_source=SOURCE + "_final_reporting_auditor_export",
             subject_fields=("export_id", "event_id"),
-            subject_field="export_id",
             retry_delay_minutes=15,
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="final-reporting-auditor-export",
-            retry_plan_kind="final-reporting-auditor-export-delivery-retry-plan",
-            worker_run_kind="final-reporting-auditor-export-delivery-retry-worker-run",
-            execution_kind="final-reporting-auditor-export-delivery-retry-execution-record",
-            health_kind="final-reporting-auditor-export-delivery-retry-health",
             alert_name="auditor_export",
             schedule="audit_delivery_retry",
             takes_acknowledgements=False,
@@ -324,15 +321,10 @@ LANES: dict[str, Lane] = {
             name="release_closeout",
             delivery_source=SOURCE + "_final_reporting_release_closeout",
             subject_fields=("summary_id", "event_id"),
-            subject_field="summary_id",
             retry_delay_minutes=15,
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="final-reporting-release-closeout",
-            retry_plan_kind="final-reporting-release-closeout-delivery-retry-plan",
-            worker_run_kind="final-reporting-release-closeout-delivery-retry-worker-run",
-            execution_kind="final-reporting-release-closeout-delivery-retry-execution-record",
-            health_kind="final-reporting-release-closeout-delivery-retry-health",
             alert_name="release_closeout",
             schedule="audit_delivery_retry",
             takes_acknowledgements=False,

@@ -109,7 +109,7 @@ def worker_run(
     **fields: Any,
 ) -> Record:
     """A run of a lane's retry worker; ``ladder`` chooses another accepted spelling of its kind."""
-    kind = f"{ladder}-worker-run" if ladder else LANES[lane].worker_run_kind
+    kind = f"{ladder}-worker-run" if ladder else LANES[lane].kinds.worker_run
     fields.setdefault("run_id", session_id)
     return record(kind, when, session_id, **fields, **{payload_key(kind): {"schedule": {"enabled": enabled}}})
 
@@ -118,7 +118,7 @@ def plan(
     when: datetime = AS_OF, *, lane: str = "recovery_escalation", session_id: str | None = None, **fields: Any
 ) -> Record:
     """A retry plan that CAVRA recorded."""
-    return record(LANES[lane].retry_plan_kind, when, session_id, **{"retry_plan_id": session_id, **fields})
+    return record(LANES[lane].kinds.retry_plan, when, session_id, **{"retry_plan_id": session_id, **fields})
 
 
 def acknowledgement(
@@ -149,7 +149,7 @@ def execution(
 ) -> Record:
     """A live retry."""
     named = {LANES[lane].subject_field: subject, "provider": provider, "execution_status": status}
-    kind = f"{ladder}-execution-record" if ladder else LANES[lane].execution_kind
+    kind = f"{ladder}-execution-record" if ladder else LANES[lane].kinds.execution
     return record(kind, when, session_id, **named, **fields)
 
 

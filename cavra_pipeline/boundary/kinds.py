@@ -114,9 +114,9 @@ _REPORT = "executive_report_id recovery_report_id escalation_plan_id alert_level
 
 def _ladder(lane: Lane) -> Iterator[Kind]:
     """The kinds of a lane's retries."""
-    policy = _policy(payload_key(lane.retry_plan_kind))
-    yield _kind(lane.retry_plan_kind, "retry_plan", f"{_PLAN} {lane.run_fields}", policy, lane)
-    yield _kind(lane.health_kind, "health_report", f"{_HEALTH} {lane.health_field}", lane=lane)
+    policy = _policy(payload_key(lane.kinds.retry_plan))
+    yield _kind(lane.kinds.retry_plan, "retry_plan", f"{_PLAN} {lane.run_fields}", policy, lane)
+    yield _kind(lane.kinds.health, "health_report", f"{_HEALTH} {lane.health_field}", lane=lane)
     if lane.acknowledgement_kind:
         answer = f"{_ACKNOWLEDGEMENT} {lane.answer_fields}"
         yield _kind(lane.acknowledgement_kind, "acknowledgement", answer, lane=lane)
@@ -151,7 +151,7 @@ def _execution(stem: str, lane: Lane) -> Kind:
 
 def _spellings(lane: Lane) -> Iterator[tuple[str, str]]:
     """The lane's worker-run and execution kinds; the contract shortens those of an alert lane, so each is a row."""
-    yield lane.worker_run_kind, lane.execution_kind
+    yield lane.kinds.worker_run, lane.kinds.execution
     if lane.alerts_of:
         for stem in (f"{lane.kind_stem}-retry", lane.kind_stem):
             yield f"{stem}-worker-run", f"{stem}-execution-record"

@@ -168,18 +168,18 @@ def _counts(rows: _Rows) -> dict[str, int | None]:
 def _of_lane(lane: Lane, rows: _Rows) -> Iterator[tuple[str, int]]:
     """Counts of a retry ladder; CAVRA calls each by the kind of its executions."""
     lane_rows = [row for row in rows if row["lane"] == lane.name]
-    ladder = lane.execution_kind.removesuffix("retry-execution-record")
+    ladder = lane.kinds.execution.removesuffix("retry-execution-record")
     yield f"{ladder}retry-plan", _total(lane_rows, record_type="retry_plan")
     yield f"{ladder}retryable", _total(lane_rows, "retryable_count", record_type="retry_plan")
-    yield lane.worker_run_kind, _total(lane_rows, record_type="worker_run")
-    yield lane.execution_kind, _total(lane_rows, record_type="execution")
+    yield lane.kinds.worker_run, _total(lane_rows, record_type="worker_run")
+    yield lane.kinds.execution, _total(lane_rows, record_type="execution")
     yield f"{ladder}retry-execution-success", _total(lane_rows, "delivered_execution_count")
     yield f"{ladder}retry-execution-failed", _total(lane_rows, "failed_execution_count")
     if lane.acknowledgement_kind:
         yield lane.acknowledgement_kind, _total(lane_rows, record_type="acknowledgement")
     if lane.cavra and lane.cavra.health:
-        yield lane.health_kind, _total(lane_rows, record_type="health_report")
-        yield f"{lane.health_kind}-alert", _total(lane_rows, "alert_count", record_type="health_report")
+        yield lane.kinds.health, _total(lane_rows, record_type="health_report")
+        yield f"{lane.kinds.health}-alert", _total(lane_rows, "alert_count", record_type="health_report")
     if lane.alerts_of:
         yield f"{lane.kind_stem}-plan", _total(lane_rows, record_type="alert_plan")
 

@@ -163,7 +163,7 @@ def _report(
     is_in_use = lane.is_always_in_use or facts["evidence_record_count"] > 0
     outages = facts["outages"] if is_in_use else []
     report: dict[str, Any] = {
-        "schema_version": f"{SCHEMA_PREFIX}{lane.health_kind}.v1",
+        "schema_version": f"{SCHEMA_PREFIX}{lane.kinds.health}.v1",
         "product": PRODUCT,
         "lane": lane.name,
         "health_id": "",

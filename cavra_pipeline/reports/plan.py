@@ -136,7 +136,7 @@ def _plan(
 ) -> dict[str, Any]:
     retryable, waiting, suppressed = actions["retry"], actions["wait"], actions["suppress"]
     plan: dict[str, Any] = {
-        "schema_version": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",
+        "schema_version": f"{SCHEMA_PREFIX}{lane.kinds.retry_plan}.v1",
         "product": PRODUCT,
         "lane": lane.name,
         "retry_plan_id": "",

@@ -24,18 +24,18 @@ def health_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]
         "blocked_count": report["failed_execution_count"] + (failed if lane.delivery_alert else 0),
         "approval_required_count": report["acknowledgement_pending_count"] + report["approval_pending_count"],
     }
-    return _record(lane.health_kind, str(report["health_id"]), {**renamed, **report}, counts, now=now)
+    return _record(lane.kinds.health, str(report["health_id"]), {**renamed, **report}, counts, now=now)
 
 
 def plan_record(plan: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Makes the record of a retry plan."""
-    kind = LANES[str(plan["lane"])].retry_plan_kind
+    kind = LANES[str(plan["lane"])].kinds.retry_plan
     return _record(kind, str(plan["retry_plan_id"]), plan, plan_counts(plan), now=now)
 
 
 def plan_counts(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the record of a retry plan holds beside its own fields: envelope counts, and the policy in force."""
-    kind = LANES[str(plan["lane"])].retry_plan_kind
+    kind = LANES[str(plan["lane"])].kinds.retry_plan
     payload = payload_key(kind)
     names = [field.path.removeprefix(f"{payload}.") for field in fields_of(KIND_PREFIX + kind)]
     return {

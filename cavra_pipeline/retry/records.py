@@ -129,12 +129,12 @@ def _retry_records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime
     }
     result = {"delivery_success": status == "delivered"}
     execution = record(
-        lane.execution_kind,
+        lane.kinds.execution,
         session_id=f"execution-{intent.intent_id}",
         decision_count=1,
         blocked_count=int(status != "delivered"),
         execution_hash=digest_of(canonical_json(content)),
-        **({payload_key(lane.execution_kind): result} if lane.results_are_nested else result),
+        **({payload_key(lane.kinds.execution): result} if lane.results_are_nested else result),
         **content,
         **shared,
     )

@@ -265,7 +265,7 @@ def _document(
     named_problems = (context.connector_problem(provider) for provider in named)
     problems = {problem.subject: problem.document() for problem in named_problems if problem}
     return {
-        "schema_version": f"{SCHEMA_PREFIX}{request.lane.worker_run_kind}.v1",
+        "schema_version": f"{SCHEMA_PREFIX}{request.lane.kinds.worker_run}.v1",
         "product": PRODUCT,
         "lane": request.lane.name,
         "run_id": run_id,
@@ -320,7 +320,7 @@ def _run_record(request: WorkerRequest, document: Mapping[str, Any], *, now: dat
         payload["summary"].update(counted)
         counted = {}
     return record(
-        lane.worker_run_kind,
+        lane.kinds.worker_run,
         session_id=f"worker-run-{document['run_id']}",
         created_at=now,
         signer=request.generated_by,
@@ -331,13 +331,13 @@ def _run_record(request: WorkerRequest, document: Mapping[str, Any], *, now: dat
         dry_run=document["dry_run"],
         **counted,
         selected_retry_count=document["selected_retry_count"],
-        **{payload_key(lane.worker_run_kind): payload},
+        **{payload_key(lane.kinds.worker_run): payload},
     )
 
 
 def _plan_record(request: WorkerRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
     return record(
-        request.lane.retry_plan_kind,
+        request.lane.kinds.retry_plan,
         session_id=plan["retry_plan_id"],
         created_at=datetime.fromisoformat(plan["as_of"]),
         signer=request.generated_by,

@@ -79,8 +79,8 @@ def _rules(lane: Lane) -> dict[str, Any]:
         "health": {name: getattr(lane, name) for name in ("expected_interval_minutes", "stale_metadata_minutes")},
         "policy": policy_in_force(retry_policy(lane)),
         "failed_delivery_field": lane.failed_delivery_field,
-        "plan_schema": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",
-        "health_schema": f"{SCHEMA_PREFIX}{lane.health_kind}.v1",
+        "plan_schema": f"{SCHEMA_PREFIX}{lane.kinds.retry_plan}.v1",
+        "health_schema": f"{SCHEMA_PREFIX}{lane.kinds.health}.v1",
         "reasons": {reason: REASON_WORDS[reason] for reason in (*SKIP_REASONS, "other")},
         "alerts": [
             [category, rule.severity, rule.count, list(rule.messages), rule.action]

@@ -47,7 +47,7 @@ def test_plans_and_health_stand_at_the_paths_of_cavra_and_nowhere_else(tmp_path:
             assert answer.status_code == 200
             assert document.keys() == {"plan", "metadata", "actor"}
             assert document["plan"]["retry_plan_id"] == ours.json()["plan"]["retry_plan_id"]
-            assert document["metadata"]["metadata_kind"].endswith(LANES[lane].retry_plan_kind)
+            assert document["metadata"]["metadata_kind"].endswith(LANES[lane].kinds.retry_plan)
             assert (document["actor"], document["plan"]["generated_by"]) == (None, "console")
         for path, lane in HEALTHS.items():
             document, ours = client.get(path).json(), client.get(f"/api/v1/lanes/{lane}/health")

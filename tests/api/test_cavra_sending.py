@@ -197,8 +197,8 @@ def test_the_answers_have_the_members_of_cavra_and_no_others(wired: Wired) -> No
                 assert result["decision"][LANES[lane].subject_field]
                 assert result[shown] is not None
                 assert (said["run"]["lane"], said["run"]["dry_run"], said["actor"]) == (lane, not body, None)
-                assert said["metadata"]["metadata_kind"].endswith(LANES[lane].worker_run_kind)
-                assert said["retry_metadata"]["metadata_kind"].endswith(LANES[lane].retry_plan_kind)
+                assert said["metadata"]["metadata_kind"].endswith(LANES[lane].kinds.worker_run)
+                assert said["retry_metadata"]["metadata_kind"].endswith(LANES[lane].kinds.retry_plan)
         for path in DELIVERIES:
             assert wire.said(path).keys() == set(KEYS[path].split())
 

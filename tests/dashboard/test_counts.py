@@ -25,7 +25,7 @@ def _dashboard(settings: Settings, as_of: datetime = AS_OF) -> dict[str, Any]:
 
 def test_skipped_retries_are_counted_by_reason_up_to_the_instant(tmp_path: Path) -> None:
     def skipped(minutes: float, lane: str, reason: str | None) -> dict[str, Any]:
-        kind = LANES[lane].execution_kind.replace("-", "_")
+        kind = LANES[lane].kinds.execution.replace("-", "_")
         nested = {kind: {"skipped": reason}} if reason else {}
         return {**execution(at(minutes), lane=lane, status="skipped"), **nested}
 

@@ -22,12 +22,9 @@ from pathlib import Path
 
 from cavra_pipeline import lanes
 
-stem = "recovery-escalation-retry-health-alert-delivery-retry-health-alert"
 row = replace(
     lanes.LANES["executive_health_alert"], name="drill_alert", delivery_source=lanes.SOURCE + "_drill_alert",
-    kind_stem=stem, retry_plan_kind=f"{stem}-delivery-retry-plan",
-    worker_run_kind=f"{stem}-delivery-retry-worker-run", execution_kind=f"{stem}-delivery-retry-execution-record",
-    health_kind=f"{stem}-delivery-retry-health",
+    kind_stem="recovery-escalation-retry-health-alert-delivery-retry-health-alert",
     alert_name="drill_alert", cavra=replace(lanes.LANES["executive_health_alert"].cavra, base="drill-alerts"),
 )
 lanes.LANES[row.name] = row

@@ -209,7 +209,7 @@ def test_a_run_that_probed_the_provider_held_the_others(
     ],
 )
 def test_a_plan_is_judged_by_the_policy_of_its_record(policy: dict[str, Any], outcome: str, tmp_path: Path) -> None:
-    kind = ENGINE_LANES["recovery_escalation"].retry_plan_kind
+    kind = ENGINE_LANES["recovery_escalation"].kinds.retry_plan
     payload: dict[str, Any] = {payload_key(kind): policy}
     made = plan(at(95), session_id="plan", **payload)
 

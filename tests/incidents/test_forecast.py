@@ -232,7 +232,7 @@ def test_what_is_said_after_the_instant_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("minutes", "runs"), [(-5, 2), (0, 2), (1, 60), (525_600, 0), (525_601, 2), (2**62, 2)])
 def test_an_interval_no_schedule_can_have_counts_as_none(minutes: int, runs: int, tmp_path: Path) -> None:
     newest = run(10)
-    newest[payload_key(ENGINE_LANE.worker_run_kind)]["schedule"]["interval_minutes"] = minutes
+    newest[payload_key(ENGINE_LANE.kinds.worker_run)]["schedule"]["interval_minutes"] = minutes
 
     assert asked(ingested(tmp_path, [newest, *failed(1, 100)]), hours=1)["runs"] == runs
 

@@ -47,7 +47,7 @@ def retried(minutes: int, subject: str, by: str, *, status: str = "failed", **fi
     """The execution that says which delivery was a retry of the subject."""
     lane = fields.pop("lane", LANE)
     key = "new_delivery_id" if LANES[lane].results_are_nested else "delivery_metadata_id"
-    payload: Record = {LANES[lane].execution_kind.replace("-", "_"): {key: f"sent-{by}"}}
+    payload: Record = {LANES[lane].kinds.execution.replace("-", "_"): {key: f"sent-{by}"}}
     return execution(at(minutes), lane=lane, subject=subject, status=status, **payload, **fields)
 
 
@@ -114,7 +114,7 @@ def test_of_two_executions_that_name_one_delivery_the_earlier_counts(tmp_path: P
 
 
 def test_in_a_lane_whose_retries_keep_their_subject_no_link_counts(tmp_path: Path) -> None:
-    payload: Record = {LANES["auditor_export"].execution_kind.replace("-", "_"): {"delivery_metadata_id": "sent-b"}}
+    payload: Record = {LANES["auditor_export"].kinds.execution.replace("-", "_"): {"delivery_metadata_id": "sent-b"}}
     linked = execution(at(200), lane="auditor_export", subject="a", **payload)
     home = ingested(tmp_path, [sent(300, "a", lane="auditor_export"), sent(200, "b", lane="auditor_export"), linked])
 

@@ -23,7 +23,7 @@ EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "5"))
 def retried(when: datetime, subject: str, new_delivery: str) -> Record:
     named = {"delivery_id": subject, "provider": "slack", "execution_status": "failed"}
     return record(
-        LANES[LANE].execution_kind, when, **named, retry_execution_record={"delivery_metadata_id": new_delivery}
+        LANES[LANE].kinds.execution, when, **named, retry_execution_record={"delivery_metadata_id": new_delivery}
     )
 
 
@@ -67,7 +67,7 @@ def made_of(step: tuple[bool, int, str, str, int], number: int) -> Record:
     link = {"delivery_metadata_id": f"d-{name}"}
     # Few ids, so that a newer version takes a link back or gives it to another delivery.
     identity = f"e-{number % 6}"
-    kind = LANES[LANE].execution_kind
+    kind = LANES[LANE].kinds.execution
     return record(kind, at(minutes), **named, session_id=identity, retry_execution_record=link)
 
 

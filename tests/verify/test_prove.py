@@ -36,13 +36,13 @@ def evidence() -> list[Record]:
     """Deliveries and worker runs of three days; the oldest of each are of no use to later answers."""
     return [
         delivery(at(2 * DAYS + 10), session_id="d-0", subject="subject-0"),
-        record(LANE.worker_run_kind, at(2 * DAYS + 10), "w-0", run_id="run-0"),
+        record(LANE.kinds.worker_run, at(2 * DAYS + 10), "w-0", run_id="run-0"),
         delivery(at(2 * DAYS, microseconds=250_000), failed=["slack", "teams"], session_id="d-1",
                  status_codes=[500, None]),
         delivery(at(DAYS), failed=["slack"], session_id="d-2", subject="subject-2"),
         delivery(at(60), failed=["slack"], session_id="d-3", subject="subject-2"),
-        record(LANE.worker_run_kind, at(90), "w-1", run_id="run-1", selected_retry_count=1),
-        record(LANE.retry_plan_kind, at(3 * DAYS), "p-1", retry_plan_id="plan-1", retryable_count=2),
+        record(LANE.kinds.worker_run, at(90), "w-1", run_id="run-1", selected_retry_count=1),
+        record(LANE.kinds.retry_plan, at(3 * DAYS), "p-1", retry_plan_id="plan-1", retryable_count=2),
         record("recovery-escalation-ack", at(30), "a-1", plan_id="subject-1", provider="Slack",
                acknowledgement_state="acknowledged", signer="an on-call team"),
     ]  # fmt: skip
@@ -59,7 +59,7 @@ def log_of(bundle: bytes) -> list[Mapping[str, object]]:
 @pytest.mark.slow
 def test_report_and_verifier_say_an_age_the_same_on_both_sides_of_a_unit(tmp_path: Path) -> None:
     ran_at = at(3 * DAYS)
-    home = ingested(tmp_path, [record(LANE.worker_run_kind, ran_at, "w-0", run_id="run-0")])
+    home = ingested(tmp_path, [record(LANE.kinds.worker_run, ran_at, "w-0", run_id="run-0")])
     ages = {
         61: "1 h 1 min", 120: "2 h", 1439: "23 h 59 min", 1440: "1 d", 1499: "1 d", 1500: "1 d 1 h", 2879: "1 d 23 h",
     }  # fmt: skip

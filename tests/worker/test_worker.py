@@ -779,7 +779,7 @@ def test_a_delivery_that_keeps_the_subject_of_a_retry_is_not_retried_itself(
         return delivery(at(minutes), lane=lane, subject=subject, failed=["slack"], session_id=session_id)
 
     def retried(new_delivery: str) -> Record:
-        nested: Any = {payload_key(LANES[lane].execution_kind): {"new_delivery_id": new_delivery}}
+        nested: Any = {payload_key(LANES[lane].kinds.execution): {"new_delivery_id": new_delivery}}
         return execution(at(100), lane=lane, subject="subject-1", session_id="e", **nested)
 
     closed = [
