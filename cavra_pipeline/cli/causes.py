@@ -21,9 +21,10 @@ from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.words import fix_unless_done, fix_words, listed
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
+from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
-from cavra_pipeline.reports.incidents import PROBED_CAUSES, cause_of, incident_reports, require_known_provider
+from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports, require_known_provider
 from cavra_pipeline.reports.overview import extent
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check

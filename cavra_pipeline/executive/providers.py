@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from cavra_pipeline.executive.words import are, count, fix_unless_done, fix_words, moment_text, read
 from cavra_pipeline.provider_names import provider_title
+from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.executions import Unresolved
-from cavra_pipeline.reports.incidents import cause_of
 
 #: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3

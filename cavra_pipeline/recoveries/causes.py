@@ -11,6 +11,7 @@ from cavra_pipeline.recoveries.history import PACKAGE, Recovery
 from cavra_pipeline.warehouse import Session
 
 UNKNOWN: Final = "unknown"
+MIXED: Final = "mixed"
 #: Causes by the statuses from and to which each goes; the first that fits.
 CAUSES: Final = (
     ("credentials", (401, 401)),
@@ -25,18 +26,18 @@ CAUSES: Final = (
 )
 
 
-def cause_of(status_codes: Collection[int]) -> str:
+def cause_of(status_codes: Collection[int | None]) -> str:
     """Returns the one cause of failures with these statuses, ``mixed`` if they differ, ``unknown`` if there are none.
 
     Args:
-        status_codes: Statuses; 0 for a failure without an answer.
+        status_codes: Statuses; 0 or None for a failure without an answer.
     """
-    causes = {_cause(code) for code in status_codes}
-    return causes.pop() if len(causes) == 1 else "mixed" if causes else UNKNOWN
+    causes = {_cause(code or 0) for code in status_codes}
+    return causes.pop() if len(causes) == 1 else MIXED if causes else UNKNOWN
 
 
 def _cause(code: int) -> str:
-    return next((cause for cause, (low, high) in CAUSES if low <= code <= high), "mixed")
+    return next((cause for cause, (low, high) in CAUSES if low <= code <= high), MIXED)
 
 
 class Causes:

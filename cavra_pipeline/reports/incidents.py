@@ -14,23 +14,13 @@ from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naiv
 from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
+from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.failure_runs import FailureRun, RunView, failure_runs
 from cavra_pipeline.reports.stretches import shared_stretches
 from cavra_pipeline.retention.horizon import horizon_of, require_answerable
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
-#: Causes by what every status of an incident's failures is, the first that fits; another mixture is ``mixed``.
-_CAUSES: Final = (
-    ("credentials", frozenset({401, 403})),
-    ("gone", frozenset({404, 410})),
-    ("throttled", frozenset({429})),
-    ("server_error", frozenset(range(500, 600))),
-    ("no_answer", frozenset({None, 0})),
-    ("refused", frozenset(range(200, 300))),
-    ("rejected", frozenset(range(400, 500)) - {401, 403, 404, 410, 429}),
-)
-MIXED: Final = "mixed"
 #: Causes that another attempt can't cure: one delivery shows whether the provider works again.
 PROBED_CAUSES: Final = frozenset({"credentials", "gone"})
 #: The command whose answer names every provider.
@@ -171,12 +161,6 @@ def _incident(run: FailureRun, at: datetime) -> dict[str, Any]:
         "status_codes": sorted(code for code in codes if code is not None),
         "cause": cause_of(codes),
     }
-
-
-def cause_of(codes: Iterable[int | None]) -> str:
-    """Returns why a provider fails, by the statuses of all its failures; None stands for no answer."""
-    code_set = frozenset(codes)
-    return next((name for name, fitting in _CAUSES if code_set <= fitting), MIXED)
 
 
 class OpenIncidents:

@@ -10,9 +10,9 @@ import pytest
 
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.failure_runs import least_subjects
-from cavra_pipeline.reports.incidents import cause_of
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
 from tests.incidents.histories import ask_incidents, sent
