@@ -15,6 +15,7 @@ import dagster as dg
 from cavra_pipeline.alerts.kinds import HISTORY_CHANGED, REBUILT, SECRET_FINDING
 from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Observation, Signal
+from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.evidence.keeper import losses_since
 from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
 from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor, patient
@@ -52,7 +53,7 @@ def boundary_sensor(tick: SensorTick) -> TickResult:
             QUARANTINE,
             day,
             "critical",
-            _instant(quarantined["since"]),
+            parse_as_of(quarantined["since"]),
             None,
             quarantined[QUARANTINE],
             {"drop_day": day},
@@ -65,7 +66,7 @@ def boundary_sensor(tick: SensorTick) -> TickResult:
     signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
     changed = _changed_history(tick.instance, tick.settings, previous_cursor.get("changed"))
     if changed:
-        since, count = _instant(changed["since"]), changed["count"]
+        since, count = parse_as_of(changed["since"]), changed["count"]
         signals.append(Signal(HISTORY_CHANGED, "home", "critical", since, None, count))
     after = records[-1].storage_id if records else previous_cursor.get("after", 0)
     reason = in_words(signals) or f"Nothing is held back; {len(records)} new ingests of a day."
@@ -111,7 +112,3 @@ def _leak_signal(leaks: OpenLeaks) -> Signal:
     day = leaks.drop_day.isoformat()
     evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": leaks.newest}
     return Signal(SECRET_FINDING, day, "critical", leaks.found_at, None, leaks.count, evidence)
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

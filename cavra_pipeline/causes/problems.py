@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.alerts.kinds import FAILED_EXECUTION, PROVIDER_INCIDENT
 from cavra_pipeline.alerts.signals import Signal, is_public_text
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast
-from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.documents import instant, naive_utc, parse_as_of
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.incidents import open_incidents
@@ -92,7 +92,7 @@ def incident_signals(incidents: Iterable[Mapping[str, Any]], executions: Iterabl
         evidence = {"incident_id": incident["incident_id"], **names, **counts}
         signals.append(
             Signal(
-                PROVIDER_INCIDENT, subject, "critical", _moment(incident["began_at"]), incident["cause"],
+                PROVIDER_INCIDENT, subject, "critical", parse_as_of(incident["began_at"]), incident["cause"],
                 int(incident["failure_count"]), evidence,
             )
         )  # fmt: skip
@@ -103,7 +103,7 @@ def incident_signals(incidents: Iterable[Mapping[str, Any]], executions: Iterabl
                 FAILED_EXECUTION,
                 subject,
                 "critical",
-                _moment(execution["failed_at"]),
+                parse_as_of(execution["failed_at"]),
                 cause,
                 count,
                 {"lane": execution["lane"]},
@@ -147,7 +147,7 @@ def exhaustion_signals(lane: str, shown: Mapping[str, Any], now: datetime) -> li
         shown: What ``exhaustion`` found.
         now: The instant.
     """
-    ahead = {_moment(when): (when, int(count)) for when, count in shown["exhausted_at"].items()}
+    ahead = {parse_as_of(when): (when, int(count)) for when, count in shown["exhausted_at"].items()}
     soon = {when: named for when, named in ahead.items() if now < when <= now + WARNING_TIME}
     if not soon:
         return []
@@ -171,7 +171,3 @@ def exhaustion_signals(lane: str, shown: Mapping[str, Any], now: datetime) -> li
 def _public(text: str, otherwise: str) -> str:
     """A provider's name comes from evidence; an id or a lane stands for one that can't be a subject."""
     return text if is_public_text(text) else otherwise
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

@@ -13,6 +13,10 @@ from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.causes"
 DELIVERED: Final = "delivered"
+_LINE: Final = (
+    "at", "until", "what", "outcome", "reason", "status_code", "by", "external_ref", "record_id", "record_count",
+    "record_ids", "retry_plan_id", "worker_run_id", "retried_as", "incident_id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +93,7 @@ class PairStory:
     @staticmethod
     def empty_line() -> dict[str, Any]:
         """Returns the members of a line, without values."""
-        return {
-            "at": None,
-            "until": None,
-            "what": None,
-            "outcome": None,
-            "reason": None,
-            "status_code": None,
-            "by": None,
-            "external_ref": None,
-            "record_id": None,
-            "record_count": 1,
-            "record_ids": [],
-            "retry_plan_id": None,
-            "worker_run_id": None,
-            "retried_as": None,
-            "incident_id": None,
-        }
+        return {**dict.fromkeys(_LINE), "record_count": 1, "record_ids": []}
 
     def line(self, row: Mapping[str, Any], what: str, outcome: str | None, reason: str | None) -> dict[str, Any]:
         """Returns a line that names its record."""

@@ -169,22 +169,14 @@ def policy_in_force(policy: RetryPolicy) -> dict[str, Any]:
 
 
 def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> dict[str, object]:
-    beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}
-    return {
+    members = {
+        **row,
         lane.subject_field: row["subject"],
-        **beside,
-        "provider": row["provider"],
-        "action": row["action"],
-        "reason": row["reason"],
-        "retry_count": row["retry_count"],
         "max_retry_attempts": policy.max_retry_attempts,
-        "retry_delay_minutes": row["retry_delay_minutes"],
-        "first_delivery_id": row["first_delivery_id"],
-        "latest_delivery_id": row["latest_delivery_id"],
         "latest_delivery_at": instant(row["latest_delivery_at"]),
         "next_retry_at": instant(row["next_retry_at"]),
-        "failed_status_codes": row["failed_status_codes"],
     }
+    return {name: members[name] for name in decision_columns(lane) if name != "provider_incident_id"}
 
 
 def decision_columns(lane: Lane) -> list[str]:
