@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import acknowledgement_answers, answers, models, recovery_answers
+from cavra_pipeline.api import alert_answers, answers, models, report_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.lists import MOST_DAYS, day_range
@@ -43,7 +43,7 @@ def signer_of(caller: Caller, by: str | None) -> str:
 
 @endpoint(
     router, "POST", "/api/v1/lanes/{lane}/acknowledgements", scope="acknowledge", status=201,
-    answer=acknowledgement_answers.AcknowledgementAnswer,
+    answer=alert_answers.AcknowledgementAnswer,
 )  # fmt: skip
 def make_acknowledgement(
     service: Served, caller: Asker, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
@@ -68,7 +68,7 @@ def make_acknowledgement(
 
 @endpoint(
     router, "POST", "/api/v1/acknowledgements", scope="acknowledge",
-    answer=acknowledgement_answers.AcknowledgedDeliveriesAnswer,
+    answer=alert_answers.AcknowledgedDeliveriesAnswer,
 )  # fmt: skip
 def make_acknowledgements(service: Served, caller: Asker, body: models.AcknowledgementsBody) -> Answer:
     """Records an acknowledgement of each of many failing deliveries as evidence.
@@ -96,7 +96,7 @@ def _outcome(outcome: dict[str, Any] | UsageError) -> dict[str, Any]:
     return {"acknowledgement": None, "error": error}
 
 
-@endpoint(router, "POST", "/api/v1/playbook", scope="acknowledge", status=201, answer=recovery_answers.PlaybookAnswer)
+@endpoint(router, "POST", "/api/v1/playbook", scope="acknowledge", status=201, answer=report_answers.PlaybookAnswer)
 def make_playbook(service: Served, caller: Asker, body: models.PlaybookBody) -> Answer:
     """Opens a recovery for each connector that fails often and has none open.
 
@@ -111,7 +111,7 @@ def make_playbook(service: Served, caller: Asker, body: models.PlaybookBody) -> 
 
 @endpoint(
     router, "POST", "/api/v1/recoveries/closures", scope="acknowledge", status=201,
-    answer=recovery_answers.RecoveryClosureAnswer,
+    answer=report_answers.RecoveryClosureAnswer,
 )  # fmt: skip
 def make_recovery_closure(service: Served, caller: Asker, body: models.RecoveryClosureBody) -> Answer:
     """Records the closure of a recovery as evidence.

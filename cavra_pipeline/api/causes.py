@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import cause_answers, models
+from cavra_pipeline.api import models, report_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer
@@ -24,7 +24,7 @@ from cavra_pipeline.warehouse import Session
 router = APIRouter(tags=["causes"])
 
 
-@endpoint(router, "GET", "/api/v1/incidents", scope="read", answer=cause_answers.Incidents)
+@endpoint(router, "GET", "/api/v1/incidents", scope="read", answer=report_answers.Incidents)
 def incidents(service: Served, query: Annotated[models.IncidentsQuery, Query()]) -> Answer:
     """Lists provider incidents: which providers were or are broken, since when, and why."""
     return service.ask_as_of(
@@ -36,7 +36,7 @@ def incidents(service: Served, query: Annotated[models.IncidentsQuery, Query()])
     )
 
 
-@endpoint(router, "GET", "/api/v1/lanes/{lane}/forecast", scope="read", answer=cause_answers.Forecast)
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/forecast", scope="read", answer=report_answers.Forecast)
 def lane_forecast(service: Served, lane: models.LaneName, query: Annotated[models.ForecastQuery, Query()]) -> Answer:
     """Forecasts when each failing delivery of a lane is tried, exhausted or delivered; saves nothing.
 
@@ -55,7 +55,7 @@ def lane_forecast(service: Served, lane: models.LaneName, query: Annotated[model
     )
 
 
-@endpoint(router, "GET", "/api/v1/explain", scope="read", answer=cause_answers.Explanations)
+@endpoint(router, "GET", "/api/v1/explain", scope="read", answer=report_answers.Explanations)
 def explanation(service: Served, query: Annotated[models.ExplainQuery, Query()]) -> Answer:
     """Explains one delivery: its records in order, its state, and what would release it."""
     lane = lane_named(query.lane) if query.lane else None

@@ -11,7 +11,7 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.api import models, recovery_answers
+from cavra_pipeline.api import models, report_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
@@ -36,7 +36,7 @@ def arguments_of(service: Service, query: models.RecoveriesQuery) -> dict[str, A
     }
 
 
-@endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=recovery_answers.ExecutiveReport)
+@endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=report_answers.ExecutiveReport)
 def executive_report(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Previews the executive report; saves nothing."""
     arguments = arguments_of(service, query)
@@ -60,7 +60,7 @@ def executive_report_as_html(service: Served, query: Annotated[models.Recoveries
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 
-@endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=recovery_answers.EscalationPlan)
+@endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=report_answers.EscalationPlan)
 def preview_escalation_plan(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Previews the escalation plan; saves nothing.
 

@@ -11,7 +11,7 @@ from fastapi import Path, Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.api import models, proof_answers
+from cavra_pipeline.api import models, report_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.executive import arguments_of
 from cavra_pipeline.api.problems import HttpProblem
@@ -51,7 +51,7 @@ def health_bundle(service: Served, lane: models.LaneName, query: Annotated[model
     return _report_bundle(service, RETRY_HEALTH, lane, query)
 
 
-@endpoint(router, "GET", "/api/v1/lanes/{lane}/proof", scope="read", answer=proof_answers.BasisAnswer)
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/proof", scope="read", answer=report_answers.BasisAnswer)
 def proof_basis(service: Served, lane: models.LaneName, query: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Returns what a proof of the lane is based on: records, days, checkpoint, signer and witnesses."""
     _, as_of = service.instants(query.as_of)
@@ -135,13 +135,13 @@ def _bundle(bundle: bytes) -> Response:
     return Response(bundle, headers=headers, media_type="application/zip")
 
 
-@endpoint(router, "GET", "/api/v1/checkpoints/latest", scope="read", answer=proof_answers.CheckpointAnswer)
+@endpoint(router, "GET", "/api/v1/checkpoints/latest", scope="read", answer=report_answers.CheckpointAnswer)
 def latest_checkpoint(service: Served) -> Answer:
     """Returns the newest checkpoint of the commit log, signed if the home has a key."""
     return json_answer(_checkpoint(service, None))
 
 
-@endpoint(router, "GET", "/api/v1/checkpoints/consistency", scope="read", answer=proof_answers.CheckpointAnswer)
+@endpoint(router, "GET", "/api/v1/checkpoints/consistency", scope="read", answer=report_answers.CheckpointAnswer)
 def checkpoint_consistency(service: Served, query: Annotated[models.CheckpointQuery, Query()]) -> Answer:
     """Returns whether the commit log extends an older checkpoint, with the consistency proof of RFC 6962."""
     return json_answer(_checkpoint(service, Checkpoint(query.origin, query.size, bytes.fromhex(query.root))))

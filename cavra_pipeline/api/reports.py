@@ -11,7 +11,7 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.api import answers, models, recovery_answers
+from cavra_pipeline.api import answers, models, report_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
@@ -228,7 +228,7 @@ def dashboard(service: Served, caller: Asker, query: Annotated[models.MomentQuer
     )
 
 
-@endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=recovery_answers.Recoveries)
+@endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=report_answers.Recoveries)
 def recoveries(service: Served, caller: Asker, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Returns the recovery report: which recoveries are open, past their limit or closed.
 
@@ -246,7 +246,7 @@ def recoveries(service: Served, caller: Asker, query: Annotated[models.Recoverie
     )
 
 
-@endpoint(router, "GET", "/api/v1/closure", scope="read", answer=recovery_answers.ClosureReport)
+@endpoint(router, "GET", "/api/v1/closure", scope="read", answer=report_answers.ClosureReport)
 def closure(service: Served, caller: Asker, query: Annotated[models.ReportQuery, Query()]) -> Answer:
     """Returns the closure report: each item that is still open.
 
