@@ -17,7 +17,7 @@ from cavra_pipeline.documents import identify
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.jobs import DASHBOARD_GROUP, PROVIDER_INCIDENTS, WHY, asset_key
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.reports.incidents import incident_reports
+from cavra_pipeline.reports.incidents import INCIDENT_COLUMNS, incident_reports
 from cavra_pipeline.reports.store import Report, evaluated_at
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.horizon import answerable_days
@@ -26,21 +26,6 @@ from cavra_pipeline.settings import Settings
 
 CHECK: Final = "no_open_incident"
 _READ: Final = ("deliveries", "acknowledgements", "executions", *(f"{lane}_retry_worker" for lane in LANES))
-#: Column, type, what it holds; a row for each incident (contract section 14).
-_COLUMNS: Final = (
-    ("incident_id", "VARCHAR", "Digest of provider, lane and began_at"),
-    ("provider", "VARCHAR", "The provider that failed"),
-    ("lane", "VARCHAR", "The lane, where only its deliveries failed; null for all"),
-    ("lanes", "VARCHAR[]", "Lanes of its failures"),
-    ("began_at", "TIMESTAMP", "First failure"),
-    ("last_success_at", "TIMESTAMP", "Success before it, or null"),
-    ("ended_at", "TIMESTAMP", "First success after it; null while it is open"),
-    ("failure_count", "BIGINT", "Failures"),
-    ("subject_count", "BIGINT", "Different subjects among them"),
-    ("pairs", "STRUCT[]", "Lanes and subjects of its failures that have not been delivered yet"),
-    ("status_codes", "INTEGER[]", "Different statuses of its failures"),
-    ("cause", "VARCHAR", "What all its statuses have in common"),
-)
 _LISTED: Final = ("provider", "lane", "cause", "began_at", "ended_at", "failure_count", "subject_count")
 
 
@@ -56,7 +41,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         partitions_def=partitions,
         owners=owners_of(settings, DASHBOARD_GROUP),
         kinds=KINDS,
-        metadata={**document_table(PROVIDER_INCIDENTS, _COLUMNS), **console(settings, "incidents")},
+        metadata={**document_table(PROVIDER_INCIDENTS, INCIDENT_COLUMNS), **console(settings, "incidents")},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,

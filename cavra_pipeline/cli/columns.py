@@ -8,6 +8,7 @@ from typing import Final
 
 from cavra_pipeline.alerts.model import Alert
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.incidents import INCIDENT_COLUMNS
 from cavra_pipeline.reports.plan import decision_columns
 
 _OF_A_PLAN: Final = ("lane", "subject", "state", "needs")
@@ -27,10 +28,7 @@ SLOTS: Final = (
     "schedule", "expected_at", "verdict", "cause", "done_at", "run_id", "closes_at", "judged_at", "revised_at", "cron",
     "time_zone", "is_declared_on", "grace_minutes", "grace_percent", "early_percent", "configuration_from",
 )  # fmt: skip
-INCIDENTS: Final = (
-    "incident_id", "provider", "lane", "lanes", "began_at", "last_success_at", "ended_at", "failure_count",
-    "subject_count", "pairs", "status_codes", "cause",
-)  # fmt: skip
+INCIDENTS: Final = tuple(name for name, _, _ in INCIDENT_COLUMNS)
 ROUTES: Final = (
     "provider", "category", "severity", "playbook_id", "closure_state", "slo_status", "slo_state", "opened_at",
     "slo_due_at", "age_minutes", "failure_count", "notified_through", "acknowledged", "need", "recommended_action",

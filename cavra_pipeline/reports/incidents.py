@@ -21,6 +21,21 @@ from cavra_pipeline.retention.horizon import horizon_of, require_answerable
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
+#: Members of an incident: name, type, what it holds.
+INCIDENT_COLUMNS: Final = (
+    ("incident_id", "VARCHAR", "Digest of provider, lane and began_at"),
+    ("provider", "VARCHAR", "The provider that failed"),
+    ("lane", "VARCHAR", "The lane, where only its deliveries failed; null for all"),
+    ("lanes", "VARCHAR[]", "Lanes of its failures"),
+    ("began_at", "TIMESTAMP", "First failure"),
+    ("last_success_at", "TIMESTAMP", "Success before it, or null"),
+    ("ended_at", "TIMESTAMP", "First success after it; null while it is open"),
+    ("failure_count", "BIGINT", "Failures"),
+    ("subject_count", "BIGINT", "Different subjects among them"),
+    ("pairs", "STRUCT[]", "Lanes and subjects of its failures that have not been delivered yet"),
+    ("status_codes", "INTEGER[]", "Different statuses of its failures"),
+    ("cause", "VARCHAR", "What all its statuses have in common"),
+)
 #: Causes that another attempt can't cure: one delivery shows whether the provider works again.
 PROBED_CAUSES: Final = frozenset({"credentials", "gone"})
 #: The command whose answer names every provider.
