@@ -51,8 +51,8 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class HelpCommand(click.Command):
-    """A command whose help ends with examples.
+class _WithExamples(click.Command):
+    """What a command and a group share: their help ends with examples.
 
     Args:
         examples: Whole command lines, each of which runs as it stands.
@@ -63,6 +63,14 @@ class HelpCommand(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
         self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Writes the examples, a line each; no line is broken but where the shell reads on."""
+        write_lines(formatter, "Examples" if len(self.examples) > 1 else "Example", map(_folded, self.examples))
+
+
+class HelpCommand(_WithExamples):
+    """A command of ours: its options stand under headings, and its errors name them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the command line; an error names the option."""
@@ -97,21 +105,15 @@ class HelpCommand(click.Command):
             with formatter.section(heading):
                 formatter.write_dl(records)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
-        """Writes the examples, a line each; no line is broken but where the shell reads on."""
-        write_lines(formatter, "Examples" if len(self.examples) > 1 else "Example", map(_folded, self.examples))
 
-
-class HelpGroup(click.Group):
+class HelpGroup(_WithExamples, click.Group):
     """A group of commands, under headings where it has any.
 
     Args:
         headings: The names of the commands under each heading; without headings there is one list.
         aliases: Older names of commands, which help and completion leave out.
-        examples: Whole command lines.
     """
 
-    context_class = _Context
     command_class = HelpCommand
 
     def __init__(
@@ -119,12 +121,10 @@ class HelpGroup(click.Group):
         *args: Any,
         headings: Mapping[str, Sequence[str]] | None = None,
         aliases: Mapping[str, str] | None = None,
-        examples: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
+        super().__init__(*args, **kwargs)
         self._headings, self._aliases = headings or {}, aliases or {}
-        self.examples = tuple(examples)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Returns the command of that name, or of an older one."""
@@ -136,10 +136,6 @@ class HelpGroup(click.Group):
         for heading, names in (self._headings or {"Commands": self.list_commands(ctx)}).items():
             rows = [f"{name:{widest}}  {self.commands[name].get_short_help_str(200)}" for name in names]
             write_lines(formatter, heading, rows)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
-        """Writes the examples, as those of a command."""
-        write_lines(formatter, "Examples" if len(self.examples) > 1 else "Example", map(_folded, self.examples))
 
 
 HelpGroup.group_class = HelpGroup
