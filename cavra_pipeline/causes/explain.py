@@ -15,10 +15,9 @@ from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.approvals import Approvals, approvals
-from cavra_pipeline.reports.failure_runs import FailureRun
+from cavra_pipeline.reports.failure_runs import FailureRun, failure_runs
 from cavra_pipeline.reports.incidents import (
     PROVIDERS_LISTED,
-    failure_runs_of,
     has_probed,
     incidents_of_pair,
     known_providers,
@@ -26,7 +25,7 @@ from cavra_pipeline.reports.incidents import (
 from cavra_pipeline.reports.plan import decided_retries
 from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
 from cavra_pipeline.reports.stretches import stretches
-from cavra_pipeline.retention.horizon import require_answerable
+from cavra_pipeline.retention.horizon import horizon_of, require_answerable
 from cavra_pipeline.retry.claims import PROBED, unsendable_subjects
 from cavra_pipeline.warehouse import Session
 
@@ -131,7 +130,7 @@ class _Context:
     def decisions(self, instants: Iterable[datetime], policy: RetryPolicy) -> dict[datetime, dict[str, Any]]:
         """Returns the decision on the pair at each instant that has one, by a policy."""
         lane, decisions = self.story.lane, {}
-        for stretch in stretches(self.session, lane, sorted(set(instants))):
+        for stretch in stretches(self.session, [lane], sorted(set(instants))):
             for row in decided_retries(self.session, lane, policy, stretch):
                 if (row["subject"], row["provider"]) == self.pair:
                     decisions.update(dict.fromkeys(stretch[row["first_seen"] - 1 : row["last_seen"]], row))
@@ -141,7 +140,7 @@ class _Context:
 def _explanation(
     session: Session, story: PairStory, at: datetime, has_connector: Callable[[str], bool]
 ) -> dict[str, Any]:
-    runs = failure_runs_of(session, at, story.provider)
+    runs = failure_runs(session, at, horizon=horizon_of(session), provider=story.provider)
     context = _Context(session, story, approvals(session, story.lane, [at], [story.subject]), runs)
     decision = context.decisions([at], retry_policy(story.lane)).get(at)
     incidents = incidents_of_pair(runs, at, story.lane, story.subject)

@@ -63,7 +63,7 @@ def evidence_states(session: Session, instants: Sequence[datetime]) -> dict[date
     unplanned = session.rows(_PACKAGE, "unplanned_failures", {"lane": ESCALATIONS.name, "instants": moments})
     executions = {
         at: unresolved
-        for some in stretches(session, AUDITS, moments)
+        for some in stretches(session, [AUDITS], moments)
         for at, unresolved in zip(some, unresolved_executions(session, AUDITS, some), strict=True)
     }
     return {
@@ -95,7 +95,7 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
     moments = ascending(instants)
     counts: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
     for lane in LANES.values():
-        for some in stretches(session, lane, moments):
+        for some in stretches(session, [lane], moments):
             decisions_by_instant: list[list[dict[str, Any]]] = [[] for _ in some]
             for row in decided_retries(session, lane, retry_policy(lane), some):
                 for decisions in decisions_by_instant[row["first_seen"] - 1 : row["last_seen"]]:
@@ -118,7 +118,7 @@ def failed_retries(session: Session, instants: Sequence[datetime]) -> dict[datet
     """Returns the retries of each lane that failed or were skipped and are unresolved, by instant and lane."""
     retries: dict[datetime, dict[str, Unresolved]] = {at: {} for at in ascending(instants)}
     for lane in LANES.values():
-        for some in stretches(session, lane, list(retries)):
+        for some in stretches(session, [lane], list(retries)):
             for at, unresolved in zip(some, unresolved_executions(session, lane, some), strict=True):
                 retries[at][lane.name] = unresolved
     return retries

@@ -99,7 +99,7 @@ def retry_health_reports(
     cache = session.cache()
     keys = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
     if missing := [at for at in keys if keys[at] not in cache]:
-        for stretch in stretches(session, lane, missing):
+        for stretch in stretches(session, [lane], missing):
             reports = _reports(session, lane, parameters, instants=stretch, now=now, generated_by=generated_by)
             cache.update({keys[at]: report for at, report in zip(stretch, reports, strict=True)})
     return [{**cache[keys[naive_utc(at)]], "generated_at": instant(now)} for at in instants]

@@ -12,12 +12,12 @@ from typing import Any, Final
 from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
 from cavra_pipeline.errors import UsageError, use_one_of
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.failure_runs import FailureRun, RunView, failure_runs
-from cavra_pipeline.reports.stretches import shared_stretches
-from cavra_pipeline.retention.horizon import horizon_of, require_answerable
+from cavra_pipeline.reports.stretches import stretches
+from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
@@ -147,7 +147,7 @@ def _whole_runs(
     cache, key = session.cache(), (_PACKAGE, "failure_runs")
     last = datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
     runs: dict[datetime, Sequence[FailureRun]] = {}
-    for stretch in shared_stretches(session, [*instants, last]):
+    for stretch in stretches(session, LANES.values(), [*instants, last]):
         if stretch[-1] < last:
             of_stretch: Sequence[FailureRun] = failure_runs(session, stretch[-1], horizon=horizon)
         else:
@@ -220,11 +220,6 @@ def _of_pairs(seen: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], s
             }
         )
     return named
-
-
-def failure_runs_of(session: Session, at: datetime, provider: str) -> list[FailureRun]:
-    """Returns the runs of failures of a provider that may be incidents up to an instant, UTC without a zone."""
-    return failure_runs(session, at, horizon=horizon_of(session), provider=provider)
 
 
 def incidents_of_pair(runs: Iterable[FailureRun], at: datetime, lane: Lane, subject: str) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def retry_plans(
     generated_by = actor_label(generated_by, where="generated_by")
     require_answerable(session, instants)
     plans: dict[datetime, dict[str, Any]] = {}
-    for stretch in stretches(session, lane, ascending(instants)):
+    for stretch in stretches(session, [lane], ascending(instants)):
         counted = session.rows(_PACKAGE, "count_deliveries", {"lane": lane.name, "instants": stretch})
         decided = decided_retries(session, lane, policy, stretch)
         decisions = spread(decided, len(stretch), lambda row: _decision(row, lane, policy))

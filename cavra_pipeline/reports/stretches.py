@@ -10,23 +10,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.lanes import Lane
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 
 
-def stretches(session: Session, lane: Lane, instants: Sequence[datetime]) -> list[list[datetime]]:
-    """Parts ascending instants, in UTC without a zone, into lists that one statement may answer together."""
-    return _parted(session, [lane], instants)
-
-
-def shared_stretches(session: Session, instants: Sequence[datetime]) -> list[list[datetime]]:
-    """Parts ascending instants as `stretches` does, for a statement that reads every lane."""
-    return _parted(session, LANES.values(), instants)
-
-
-def _parted(session: Session, lanes: Iterable[Lane], instants: Sequence[datetime]) -> list[list[datetime]]:
+def stretches(session: Session, lanes: Iterable[Lane], instants: Sequence[datetime]) -> list[list[datetime]]:
+    """Parts ascending instants, in UTC without a zone, into lists that one statement over lanes may answer together."""
     apart: set[datetime] = set()
     for lane in lanes if instants else ():
         if lane.retries_have_new_subjects:

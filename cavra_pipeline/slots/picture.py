@@ -26,15 +26,10 @@ MARKS: Final[dict[str, str]] = {
 }
 
 
-def mark(row: Mapping[str, Any]) -> str:
-    """Returns the mark of a slot: small for what was done, a capital that names the cause for what was missed."""
-    return MARKS[row["cause"] or row["verdict"]]
-
-
 def picture(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Returns schedule, UTC day and marks, in the order of the rows (by schedule and instant)."""
     return [
-        (schedule, day, "".join(mark(row) for row in group))
+        (schedule, day, "".join(MARKS[row["cause"] or row["verdict"]] for row in group))
         for (schedule, day), group in groupby(
             rows, key=lambda row: (str(row["schedule"]), row["expected_at"].date().isoformat())
         )
