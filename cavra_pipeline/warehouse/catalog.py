@@ -1,13 +1,11 @@
-"""What the tables and views of the warehouse hold, in words: comments, keys and how they belong together.
+"""What the tables and views of the warehouse hold, in words: comments and keys.
 
-The schema writes the comments into the file; ``dictionary.py`` makes the page of them. Columns that hold declared
-fields have the comment of their field (``boundary/fields.py``).
+The schema writes the comments into the file; the data dictionary of the docs is made from them. Columns that hold
+declared fields have the comment of their field (``boundary/fields.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 #: Comment of each table, in the order in which they are created.
@@ -148,50 +146,6 @@ KEYS: Final = {
 }  # fmt: skip
 #: Tables whose key no two rows can share, so that rows need nothing else to be in one order.
 IS_UNIQUE: Final = (("session_id",), KEYS["evidence_records"])
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """How rows of two tables belong together.
-
-    Attributes:
-        parent: Table of which each row is named by any number of rows of the other.
-        child: The other table.
-        columns: The columns that match.
-        verb: What ``parent`` does to ``child``, for the diagram.
-        is_single: Whether at most one row names each.
-    """
-
-    parent: str
-    child: str
-    columns: tuple[str, ...]
-    verb: str
-    is_single: bool = False
-
-
-def _relation(parent: str, child: str, columns: str, verb: str, is_single: bool = False) -> Relation:
-    return Relation(parent, child, tuple(columns.split()), verb, is_single)
-
-
-def _kinds_of_evidence() -> Iterator[Relation]:
-    for name in VIEWS:
-        if KEYS[name] == ("session_id",) and name not in ("evidence", "watchable_records"):
-            yield _relation("evidence", name, "session_id", "is", is_single=True)
-
-
-RELATIONS: Final = (
-    _relation("drops", "evidence_records", "drop_day file_name", "holds"),
-    _relation("drops", "quarantine", "drop_day file_name", "holds"),
-    _relation("drops", "findings", "drop_day file_name", "holds"),
-    _relation("evidence_records", "evidence", "drop_day file_name line_number", "is current as", is_single=True),
-    *_kinds_of_evidence(),
-    _relation("evidence", "recoveries", "session_id", "opens"),
-    _relation("deliveries", "delivery_outcomes", "session_id", "ends in"),
-    _relation("retry_plans", "executions", "retry_plan_id", "decides"),
-    _relation("escalation_plans", "escalation_routes", "session_id", "names"),
-    _relation("recoveries", "escalation_routes", "playbook_id provider", "is named in"),
-    _relation("recoveries", "recovery_closures", "playbook_id provider", "is closed by"),
-)
 
 
 def comment_on(table: str, column: str, fields: dict[str, str]) -> str:

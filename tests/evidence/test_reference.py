@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.boundary.kinds import KINDS
-from cavra_pipeline.evidence.reference import main, with_tables
+from tests.evidence.reference import main, with_tables
 from tests.support import REPOSITORY
 
 PAGES = sorted((REPOSITORY / "docs").glob("evidence*.md"))

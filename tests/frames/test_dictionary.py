@@ -8,8 +8,8 @@ import pytest
 
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.catalog import KEYS, RELATIONS, Relation
-from cavra_pipeline.warehouse.dictionary import dictionary
+from cavra_pipeline.warehouse.catalog import KEYS
+from tests.frames.dictionary import RELATIONS, Relation, dictionary
 from tests.support import REPOSITORY, delivery, ingested, query
 
 UNCOMMENTED = (

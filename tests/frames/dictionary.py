@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from cavra_pipeline.warehouse.catalog import KEYS, RELATIONS, TABLES, VIEWS
+from cavra_pipeline.warehouse.catalog import KEYS, TABLES, VIEWS
 from cavra_pipeline.warehouse.connection import FileWarehouse
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
@@ -20,7 +21,7 @@ _OPENING: Final = """# Data dictionary
 
 *For data engineers.* Tables and views of the [warehouse](warehouse.md), made from the comments in its schema;
 a test keeps this page true.
-To rewrite it: `python -m cavra_pipeline.warehouse.dictionary docs/data-dictionary.md`.
+To rewrite it: `python -m tests.frames.dictionary docs/data-dictionary.md`.
 
 All instants are UTC, `TIMESTAMP` without a zone; days are UTC days. As DataFrames they have their zone
 ([pandas](pandas.md)). A column that a kind of record does not have is null.
@@ -29,8 +30,58 @@ All instants are UTC, `TIMESTAMP` without a zone; days are UTC days. As DataFram
 
 Each line names the columns that match. Boxes show keys only; the lists below have every column. An id that is named
 need not be there: CAVRA may have written that record before the first import, or not at all."""
+#: Comments of every table and view of the file.
+_COMMENTS: Final = (
+    "SELECT table_name, comment FROM duckdb_tables() WHERE database_name = current_database() "
+    "UNION ALL "
+    "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal AND database_name = current_database()"
+)
 #: How often a row is named by rows of the other side: at most once, or any number of times.
 _ENDS: Final = {True: "||--o|", False: "||--o{"}
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How rows of two tables belong together.
+
+    Attributes:
+        parent: Table of which each row is named by any number of rows of the other.
+        child: The other table.
+        columns: The columns that match.
+        verb: What ``parent`` does to ``child``, for the diagram.
+        is_single: Whether at most one row names each.
+    """
+
+    parent: str
+    child: str
+    columns: tuple[str, ...]
+    verb: str
+    is_single: bool = False
+
+
+def _relation(parent: str, child: str, columns: str, verb: str, is_single: bool = False) -> Relation:
+    return Relation(parent, child, tuple(columns.split()), verb, is_single)
+
+
+def _kinds_of_evidence() -> Iterator[Relation]:
+    for name in VIEWS:
+        if KEYS[name] == ("session_id",) and name not in ("evidence", "watchable_records"):
+            yield _relation("evidence", name, "session_id", "is", is_single=True)
+
+
+RELATIONS: Final = (
+    _relation("drops", "evidence_records", "drop_day file_name", "holds"),
+    _relation("drops", "quarantine", "drop_day file_name", "holds"),
+    _relation("drops", "findings", "drop_day file_name", "holds"),
+    _relation("evidence_records", "evidence", "drop_day file_name line_number", "is current as", is_single=True),
+    *_kinds_of_evidence(),
+    _relation("evidence", "recoveries", "session_id", "opens"),
+    _relation("deliveries", "delivery_outcomes", "session_id", "ends in"),
+    _relation("retry_plans", "executions", "retry_plan_id", "decides"),
+    _relation("escalation_plans", "escalation_routes", "session_id", "names"),
+    _relation("recoveries", "escalation_routes", "playbook_id provider", "is named in"),
+    _relation("recoveries", "recovery_closures", "playbook_id provider", "is closed by"),
+)
 
 
 def dictionary() -> str:
@@ -41,7 +92,7 @@ def dictionary() -> str:
             pass
         with warehouse.reading() as session:
             columns = session.rows(_PACKAGE, "columns")
-            comments = {str(row["name"]): str(row["comment"]) for row in session.rows(_PACKAGE, "table_comments")}
+            comments = {str(name): str(comment) for name, comment in session.tuples(_COMMENTS)}
     by_table = {name: list(rows) for name, rows in groupby(columns, key=lambda row: str(row["table_name"]))}
     lines = [_OPENING, "", *_diagram(by_table)]
     for title, names in (("Views", VIEWS), ("Tables", ("evidence_records", *TABLES))):
