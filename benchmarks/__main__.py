@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +25,7 @@ import duckdb
 
 from benchmarks import backfill
 from benchmarks.cases import DROP_DAY
-from benchmarks.records import START, write_drop
+from benchmarks.records import write_day, write_drop
 from cavra_pipeline.settings import Settings
 
 RESULTS = Path(__file__).parent / "results"
@@ -99,10 +98,7 @@ def measure_growth(folder: Path, records_a_day: int) -> list[Result]:
     def land(until: int) -> None:
         nonlocal days
         for day in range(days, until):
-            start = START + timedelta(days=day)
-            target = landing / start.date().isoformat()
-            target.mkdir()
-            write_drop(target / "evidence.jsonl", records_a_day, seed=day, start=start, span=timedelta(days=1))
+            write_day(landing, day, records_a_day)
         days = until
 
     for target in GROWTH_DAYS:

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.records import START, write_drop
+from benchmarks.records import START, write_day, write_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.settings import Settings
 
@@ -46,10 +46,7 @@ def home_of(folder: Path, records: int) -> Settings:
     """A home whose evidence lies in twenty days."""
     settings = Settings(home=folder).prepare()
     for number in range(DAYS):
-        start = START + timedelta(days=number)
-        target = settings.landing / start.date().isoformat()
-        target.mkdir(exist_ok=True)
-        write_drop(target / "evidence.jsonl", records // DAYS, seed=number, start=start, span=timedelta(days=1))
+        write_day(settings.landing, number, records // DAYS)
     ingest(settings, now=START + timedelta(days=DAYS))
     return settings
 

@@ -160,3 +160,11 @@ def write_drop(path: Path, count: int, *, faulty_share: float = 0.0, seed: int =
             line = _faulty(record, chance) if chance.random() < faulty_share else json.dumps(record).encode()
             file.write(line + b"\n")
     return path.stat().st_size
+
+
+def write_day(landing: Path, number: int, count: int, first: datetime = START) -> None:
+    """Writes that many records as the landing file of the day that is so many days after the first."""
+    start = first + timedelta(days=number)
+    folder = landing / start.date().isoformat()
+    folder.mkdir(exist_ok=True)
+    write_drop(folder / "evidence.jsonl", count, seed=number, start=start, span=timedelta(days=1))

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.measure import NOW
-from benchmarks.records import START, write_drop
+from benchmarks.records import START, write_day
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
@@ -35,13 +35,10 @@ def main() -> None:
         sizes = []
         for again in range(options.again + 1):
             for number in range(options.days):
-                start = START + timedelta(days=number)
+                day = START.date() + timedelta(days=number)
                 if not again:
-                    target = settings.landing / start.date().isoformat()
-                    target.mkdir()
-                    write_drop(target / "evidence.jsonl", options.records, seed=number, start=start,
-                               span=timedelta(days=1))  # fmt: skip
-                ingest(settings, now=NOW, first=start.date(), last=start.date())
+                    write_day(settings.landing, number, options.records)
+                ingest(settings, now=NOW, first=day, last=day)
             sizes.append(settings.warehouse.stat().st_size)
         began = time.perf_counter()
         done = warehouse_of(settings).compact()

@@ -21,7 +21,7 @@ from typing import Final
 import dagster as dg
 import yaml
 
-from benchmarks.records import write_drop
+from benchmarks.records import write_day
 from benchmarks.scale import seconds
 from cavra_pipeline.settings import Settings
 
@@ -41,10 +41,7 @@ def new_home(folder: Path, days: int, records: int, database: str | None) -> Set
         assert instance_of_home.get_runs_count() == 0
     home = home_of(folder)
     for number in range(days):
-        start = datetime.combine(FIRST, datetime.min.time(), UTC) + timedelta(days=number)
-        day = home.landing / start.date().isoformat()
-        day.mkdir()
-        write_drop(day / "evidence.jsonl", records, seed=number, start=start, span=timedelta(days=1))
+        write_day(home.landing, number, records, datetime.combine(FIRST, datetime.min.time(), UTC))
     return home
 
 
