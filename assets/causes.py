@@ -68,8 +68,9 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         show_days(context, context.asset_key, shown)
         count = newest["open_incident_count"]
         context.log.info("%d days; %d incidents are open on %s", len(days), count, days[-1])
+        version = identify(PROVIDER_INCIDENTS, {name: newest[name] for name in newest if name != "generated_at"})
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(_version(newest)) if len(days) == 1 else None,
+            data_version=dg.DataVersion(version) if len(days) == 1 else None,
             check_results=[
                 dg.AssetCheckResult(
                     check_name=CHECK,
@@ -93,10 +94,6 @@ def _why(report: Mapping[str, Any]) -> str:
         }
     )
     return visible(f"Broken: {', '.join(open_)}") if open_ else "No provider is broken."
-
-
-def _version(report: Mapping[str, Any]) -> str:
-    return identify(PROVIDER_INCIDENTS, {name: report[name] for name in report if name != "generated_at"})
 
 
 def _metadata(report: Mapping[str, Any]) -> dict[str, Any]:

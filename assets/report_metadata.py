@@ -60,7 +60,8 @@ def why(report: Report) -> str:
     elif report.report == CLOSURE:
         reasons = [f"{_words(item['item'])}: {item['count']:,}" for item in document["open_items"]]
     elif report.report == DASHBOARD:
-        reasons = [f"{name}: {lane['alert_level']}" for name, lane in document["lanes"].items() if _is_ill(lane)]
+        levels = {name: lane["alert_level"] for name, lane in document["lanes"].items()}
+        reasons = [f"{name}: {level}" for name, level in levels.items() if level != "healthy"]
     elif report.report == RECOVERIES:
         open_, past = document["recovery_open_count"], document["recovery_slo_breached_count"]
         reasons = [f"{open_:,} open, {past:,} of them past their limit"] if open_ else []
@@ -73,10 +74,6 @@ def why(report: Report) -> str:
 _ACTIONS: Final = (
     ("retryable_count", "to be retried"), ("waiting_count", "wait"), ("suppressed_count", "suppressed"),
 )  # fmt: skip
-
-
-def _is_ill(lane: Mapping[str, Any]) -> bool:
-    return bool(lane["alert_level"] != "healthy")
 
 
 def _common(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -185,15 +185,11 @@ def _count_on(connection: sa.Connection) -> None:
 
 def _digests(connection: sa.Connection) -> dict[str, list[bytes]]:
     """Digests of the rows of each table, sorted: databases order text differently."""
-    return {table.name: sorted(map(_digest, _rows(connection, table))) for table in METADATA.sorted_tables}
+    return {table.name: sorted(map(_digest, connection.execute(sa.select(table)))) for table in METADATA.sorted_tables}
 
 
-def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[tuple[Any, ...]]:
-    yield from (tuple(row) for row in connection.execute(sa.select(table)))
-
-
-def _digest(row: tuple[Any, ...]) -> bytes:
-    return hashlib.sha256(repr(row).encode()).digest()
+def _digest(row: sa.Row[Any]) -> bytes:
+    return hashlib.sha256(repr(tuple(row)).encode()).digest()
 
 
 def _reports(settings: Settings, now: datetime) -> dict[str, str]:

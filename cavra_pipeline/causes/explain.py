@@ -123,10 +123,6 @@ class _Context:
         """Returns whether the subject is what its lane asks for before a retry is sent, at an instant."""
         return not unsendable_subjects(self.session, self.story.lane, [self.story.subject], at)
 
-    def is_probed(self, at: datetime) -> bool:
-        """Returns whether a run at an instant may have chosen one retry to stand for all of the provider."""
-        return has_probed(self.failure_runs, self.story.lane, at)
-
     def decisions(self, instants: Iterable[datetime], policy: RetryPolicy) -> dict[datetime, dict[str, Any]]:
         """Returns the decision on the pair at each instant that has one, by a policy."""
         lane, decisions = self.story.lane, {}
@@ -253,7 +249,8 @@ def _verdict(
     if row["is_dry_run"]:
         return "passed_over", "dry_run"
     # What a run leaves on record is that it tried the provider once, not that it was asked to.
-    return ("held", PROBED) if row["tried_count"] == 1 and context.is_probed(at) else ("passed_over", "not_selected")
+    is_probed = row["tried_count"] == 1 and has_probed(context.failure_runs, context.story.lane, at)
+    return ("held", PROBED) if is_probed else ("passed_over", "not_selected")
 
 
 def _incident_line(incident: Mapping[str, Any]) -> dict[str, Any]:

@@ -193,13 +193,11 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         ]
         console.facts("Silences", silences)
     if document["unsent_notices"]:
-        unsent = [
-            (
-                notice["provider"],
-                lines(f"{notice['group_name']}: {notice['notice']}, {_attempts(notice)}", notice["reason"] or ""),
-            )
-            for notice in document["unsent_notices"]
-        ]
+        unsent = []
+        for notice in document["unsent_notices"]:
+            attempts = f"{notice['state']} after {count(notice['attempt_count'], 'attempt')}"
+            what = f"{notice['group_name']}: {notice['notice']}, {attempts}"
+            unsent.append((notice["provider"], lines(what, notice["reason"] or "")))
         console.facts("Undelivered notifications", unsent)
     if not document["connectors"]:
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
@@ -242,10 +240,6 @@ def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None) -> S
 
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
-
-
-def _attempts(notice: Mapping[str, Any]) -> str:
-    return f"{notice['state']} after {count(notice['attempt_count'], 'attempt')}"
 
 
 def _matches(silence: Mapping[str, Any]) -> str:

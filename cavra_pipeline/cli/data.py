@@ -176,16 +176,12 @@ def _days(first: date | None, last: date | None) -> tuple[date, date]:
 _SHOWN_AS: Final = {"is_secret": "secret", "drop_day": "day", "source_file": "file", "line_number": "line"}
 
 
-def _cell(column: str, row: Mapping[str, object]) -> object:
-    return row[column]
-
-
 def _list(
     title: str,
     read: Callable[[Session], list[dict[str, object]]],
     columns: tuple[str, ...],
     steps: Sequence[str],
-    cell: Callable[[str, Mapping[str, object]], object] = _cell,
+    cell: Callable[[str, Mapping[str, object]], object] = lambda column, row: row[column],
 ) -> None:
     with reading() as session:
         rows = read(session)

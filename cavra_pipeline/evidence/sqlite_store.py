@@ -53,7 +53,7 @@ def sqlite_payloads(
     header = content.peek(_HEADER_BYTES)[:_HEADER_BYTES]  # type: ignore[attr-defined]
     is_wal = header[_VERSIONS] == _WAL_MODE
     store = source if isinstance(source, Path) and _is_plain(source) else None
-    log = _log_of(store) if store else None
+    log = store.with_name(store.name + "-wal") if store else None
     has_log = log is not None and log.exists()
     if is_wal and not has_log:
         note(f"{name}: {_NO_LOG}; if it was copied while a program had it open, its newest records are missing")
@@ -84,10 +84,6 @@ def _is_longer_than_its_header_says(store: Path, header: bytes) -> bool:
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     is_count_valid = header[24:28] == header[92:96]
     return is_count_valid and int.from_bytes(header[28:32], "big") * page_bytes < store.stat().st_size
-
-
-def _log_of(store: Path) -> Path:
-    return store.with_name(store.name + "-wal")
 
 
 def _read_only(log: Path, *, is_wal: bool, has_log: bool) -> sqlite3.Connection:

@@ -85,14 +85,6 @@ def settled_by(_intent: Intent, outcome: DeliveryOutcome | None, _at: datetime) 
     return Settlement(REFUSED if is_refused else DONE, outcome.retry_not_before)
 
 
-def _no_evidence(*_: object) -> list[dict[str, Any]]:
-    return []
-
-
-def _nothing_follows(*_: object) -> None:
-    return
-
-
 @dataclass(frozen=True, slots=True)
 class Purpose:
     """Differences between the kinds of sends.
@@ -105,9 +97,9 @@ class Purpose:
     """
 
     name: str
-    evidence: Callable[[Intent, DeliveryOutcome | None, datetime], Sequence[dict[str, Any]]] = _no_evidence
+    evidence: Callable[[Intent, DeliveryOutcome | None, datetime], Sequence[dict[str, Any]]] = lambda *_: ()
     settlement: Callable[[Intent, DeliveryOutcome | None, datetime], Settlement] = settled_by
-    follow_up: Callable[[sa.Connection, Intent, DeliveryOutcome | None, datetime], None] = _nothing_follows
+    follow_up: Callable[[sa.Connection, Intent, DeliveryOutcome | None, datetime], None] = lambda *_: None
 
 
 @dataclass(frozen=True, slots=True)

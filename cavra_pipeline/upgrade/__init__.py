@@ -81,7 +81,8 @@ def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
     with _old_warehouse(path) as old:
         if old is None:
             return Upgraded()
-        rows, handled_days = _state_rows(old), _handled_days(old)
+        rows = _state_rows(old)
+        handled_days = tuple(_rows(old, statement(_PACKAGE, "old_handled_days")))
     with state_of(settings).writing() as connection:
         query = sa.select(t.warehouses.c.warehouse_id).where(t.warehouses.c.warehouse_id == _MARK)
         is_new = connection.scalar(query) is None
@@ -262,7 +263,3 @@ def _pruning(old: duckdb.DuckDBPyConnection) -> tuple[list[_Row], list[_Row]]:
 
 def _text(value: Any) -> Any:
     return str(value.replace(tzinfo=None)) if isinstance(value, datetime) else value
-
-
-def _handled_days(old: duckdb.DuckDBPyConnection) -> tuple[_Row, ...]:
-    return tuple(_rows(old, statement(_PACKAGE, "old_handled_days")))
