@@ -37,8 +37,8 @@ class AlertKind:
         title: What is wrong, in a few words; a notification puts the subject and the count beside it.
         action: What a person should do next.
         inhibited_by: What explains it.
-        is_notified_by_subject: Whether each subject has notifications of its own. Else all alerts of the kind share one
-            and one suppression window: right where one outage makes hundreds of them.
+        is_notified_together: Whether all alerts of the kind share one notification and one suppression window: right
+            where one outage makes hundreds of them. Else each subject has notifications of its own.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
         ends_by_hand: Whether only a person ends it, by acknowledging or resolving it. More of it is news at once.
     """
@@ -48,7 +48,7 @@ class AlertKind:
     title: str
     action: str
     inhibited_by: tuple[Inhibitor, ...] = ()
-    is_notified_by_subject: bool = False
+    is_notified_together: bool = False
     counts_missed_runs: bool = False
     ends_by_hand: bool = False
 
@@ -77,7 +77,6 @@ _TABLE: Final = (
         "critical",
         "the Dagster daemon does not run",
         "Start the daemon (cavra-pipeline dev, or its service); cavra-pipeline scheduled-runs lists what was missed.",
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "code_location_down",
@@ -85,7 +84,6 @@ _TABLE: Final = (
         "the code location does not load",
         "Read its error in the Dagster UI under Deployment, fix it and reload the location.",
         inhibited_by=(_DAEMON,),
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "instigator_off",
@@ -93,7 +91,6 @@ _TABLE: Final = (
         "a schedule or sensor that must be on is off",
         "Switch it on again in the Dagster UI, or declare it off with a reason.",
         inhibited_by=_DOWN,
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "missed_run",
@@ -101,7 +98,6 @@ _TABLE: Final = (
         "scheduled runs were missed",
         "Fix its cause, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
-        is_notified_by_subject=True,
         counts_missed_runs=True,
     ),
     AlertKind(
@@ -110,7 +106,6 @@ _TABLE: Final = (
         "a lane's retry worker has missed its runs",
         WORKER_STEP,
         inhibited_by=_DOWN,
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "stale_retry_plan",
@@ -118,27 +113,25 @@ _TABLE: Final = (
         "the newest retry plan is stale",
         "Check that the lane's worker runs: each run makes a new retry plan.",
         inhibited_by=(*_DOWN, Inhibitor(WORKER_DOWN, WORKER_DOWN, same_subject=True)),
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "acknowledgement_gap",
         "warning",
         "failing deliveries wait for an acknowledgement",
         "Acknowledge each of them; a live retry waits until then.",
+        is_notified_together=True,
     ),
     AlertKind(
         "recovery_past_limit",
         "critical",
         "recoveries are open past their limit",
         RECOVERY_STEP,
-        is_notified_by_subject=True,
     ),
     AlertKind(
         PROVIDER_INCIDENT,
         "critical",
         "a provider is broken",
         "Do the next step that the incident names.",
-        is_notified_by_subject=True,
     ),
     AlertKind(
         FAILED_EXECUTION,
@@ -146,6 +139,7 @@ _TABLE: Final = (
         "retries failed or were skipped and have not been delivered since",
         "Find out why each of these deliveries fails, and remove the cause; then they are retried.",
         inhibited_by=(_INCIDENT,),
+        is_notified_together=True,
     ),
     AlertKind(
         "exhaustion_ahead",
@@ -153,14 +147,12 @@ _TABLE: Final = (
         "deliveries are exhausted within the hour if live retries fail",
         "Fix what makes these deliveries fail before a live run makes their last retry.",
         inhibited_by=(_INCIDENT,),
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "disabled_schedule",
         "warning",
         "worker runs say that their schedule is disabled",
         "Switch the schedule on again, or record why it is off.",
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "failed_run",
@@ -168,13 +160,13 @@ _TABLE: Final = (
         "runs failed",
         "Open the failed run in the Dagster UI, fix its cause and run it again.",
         inhibited_by=(_CODE,),
+        is_notified_together=True,
     ),
     AlertKind(
         "source_unreadable",
         "critical",
         "a source of evidence can't be read",
         "Run cavra-pipeline import --sources NAME on the host and fix what it names.",
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "source_silent",
@@ -182,13 +174,13 @@ _TABLE: Final = (
         "a source of evidence is silent",
         "Check that CAVRA still writes there and that the schedule import_sources runs.",
         inhibited_by=(*_DOWN, Inhibitor("source_unreadable", "source_unreadable", same_subject=True)),
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "quarantine",
         "critical",
         "records were quarantined",
         "Check what was rejected and why, fix the source and import it again.",
+        is_notified_together=True,
     ),
     AlertKind(
         SECRET_FINDING,
@@ -196,24 +188,28 @@ _TABLE: Final = (
         "a source carries secrets",
         "Rotate what leaked, fix the source, then resolve this alert by hand.",
         ends_by_hand=True,
+        is_notified_together=True,
     ),
     AlertKind(
         REBUILT,
         "warning",
         "the warehouse was lost and rebuilt",
         "Nothing was lost with it. Find out what removed or changed the file; a refused one lies beside it.",
+        is_notified_together=True,
     ),
     AlertKind(
         HISTORY_CHANGED,
         "critical",
         "what the home holds is not what it was made from",
         "Run cavra-pipeline verify --home, which names what differs; find out why, and restore it from a backup.",
+        is_notified_together=True,
     ),
     AlertKind(
         "late_evidence",
         "warning",
         "late evidence left reports outdated",
         "Read the reports of those days again once they are rebuilt.",
+        is_notified_together=True,
     ),
     AlertKind(
         "sensor_error",
@@ -221,7 +217,6 @@ _TABLE: Final = (
         "a sensor fails",
         "Read the tick's error in the Dagster UI; nothing that it watches is watched until it is fixed.",
         inhibited_by=_DOWN,
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "tick_age",
@@ -229,7 +224,6 @@ _TABLE: Final = (
         "a sensor has stopped ticking",
         "Check that the daemon runs and is not overloaded.",
         inhibited_by=_DOWN,
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "daemon_heartbeat",
@@ -237,7 +231,6 @@ _TABLE: Final = (
         "a part of the Dagster daemon gives no sign of life",
         "Restart the daemon; its log says what became of that part.",
         inhibited_by=(_DAEMON,),
-        is_notified_by_subject=True,
     ),
     AlertKind(
         "run_backlog",
@@ -245,14 +238,12 @@ _TABLE: Final = (
         "runs wait in the queue",
         "Open Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
         inhibited_by=_DOWN,
-        is_notified_by_subject=True,
     ),
     AlertKind(
         BROKEN_CONNECTOR,
         "critical",
         "a connector cannot be used",
         "Run cavra-pipeline connectors on the host and fix what it names. Retries for it are held meanwhile.",
-        is_notified_by_subject=True,
     ),
     AlertKind(
         UNDELIVERED,
@@ -260,14 +251,12 @@ _TABLE: Final = (
         "a connector does not accept notifications",
         "Fix the connector. The notifications are saved and sent again.",
         inhibited_by=tuple(Inhibitor(BROKEN_CONNECTOR, reason, same_subject=True) for reason in PROBLEM_REASONS),
-        is_notified_by_subject=True,
     ),
     AlertKind(
         FLAPPING,
         "warning",
         "an alert comes and goes",
         "Fix what makes it unstable. It is quiet until it is stable.",
-        is_notified_by_subject=True,
     ),
 )
 

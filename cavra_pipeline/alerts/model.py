@@ -122,7 +122,7 @@ class Alert:
     @property
     def group(self) -> str:
         """What its notifications are grouped by: its kind, or its kind and subject."""
-        return f"{self.kind} {self.subject}" if KINDS[self.kind].is_notified_by_subject else self.kind
+        return self.kind if KINDS[self.kind].is_notified_together else f"{self.kind} {self.subject}"
 
 
 def opened(problem: Condition, *, episode: int, now: datetime) -> Alert:

@@ -63,7 +63,7 @@ def notification(planned: Planned, notice_id: str, now: datetime) -> Notificatio
 
 def _title(planned: Planned, kind: AlertKind) -> str:
     mentioned = planned.mentioned
-    is_one = len(mentioned) == 1 or kind.is_notified_by_subject
+    is_one = len(mentioned) == 1 or not kind.is_notified_together
     about = subject_text(mentioned[0].subject) if is_one else f"{len(mentioned)} alerts"
     what = f"{kind.title}: {about}"
     if fault := _fault_of(mentioned[0]):
