@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Annotated
 
+from fastapi import Query
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import answers
+from cavra_pipeline.api import answers, models
 from cavra_pipeline.api.access import SCOPES
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
@@ -23,15 +25,19 @@ router = APIRouter(tags=["service"])
 
 
 @endpoint(router, "GET", "/api/v1/status", scope="read", answer=answers.Status)
-def status(service: Served, caller: Asker) -> Answer:
-    """Returns the service's addresses, the age of its copy, and counts of saved and reported records."""
+def status(service: Served, caller: Asker, query: Annotated[models.MomentQuery, Query()]) -> Answer:
+    """Returns the service's addresses, the age of its copy, and counts of saved and reported records.
+
+    The leaked secrets are those that were open at `as_of`; everything else is of now.
+    """
     copy = service.copy.state()
     failure = service.copy.failure
-    leaks = open_leak_days(service.settings, service.clock())
+    now, at = service.instants(query.as_of)
+    leaks = open_leak_days(service.settings, at)
     document = {
         "service": "cavra-pipeline",
         "version": version("cavra-pipeline"),
-        "now": instant(service.clock()),
+        "now": instant(now),
         "access": "tokens" if service.tokens else "open",
         "notice": TOKENS_NOTICE if service.tokens else OPEN_NOTICE,
         "actor": caller.name,
