@@ -2,7 +2,8 @@
 
 import { ask, askText } from "./api.js";
 import { el, facts, hash, listed, plural, problem, providerName, save, span, stamp, swap, tag, time, unbroken, whole, words } from "./dom.js";
-import { asOf, isPast } from "./moment.js";
+import { openLeaks } from "./leaks.js";
+import { asOf } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
@@ -10,8 +11,8 @@ import { table } from "./table.js";
 const FEW = 20;
 const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At risk"], within: ["healthy", "Within its limit"] };
 
-export async function render(params, { status }) {
-  const report = await ask("/executive-report", { as_of: asOf() });
+export async function render() {
+  const [report, leaks] = await Promise.all([ask("/executive-report", { as_of: asOf() }), openLeaks()]);
   const foot = await executiveFoot(report);
   const errorBox = el("div", {});
   const download = async () => {
@@ -30,7 +31,7 @@ export async function render(params, { status }) {
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
       el("p", { class: "state" }, unbroken(report.headline)), missedNotifications(report), executiveActions.length > 0 && el("p", {}, el("strong", {}, "You decide: "), executiveActions.map((action) => `${action.action.replace(/\.$/, "")} (step ${action.number}). `)),
-      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leakNotice(status),
+      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leakNotice(leaks),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${days}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
@@ -65,9 +66,8 @@ function missedNotifications({ broken_providers: providers }) {
 /** A day as the report's own sentences write it, such as 28 Nov. */
 const dayWords = (text) => new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
-/** Leaked secrets in evidence that no one has handled yet. Only the page shows them; the report does not count them. */
-function leakNotice(status) {
-  const count = (!isPast() && status?.evidence.open_leak_count) || 0;
+/** Leaked secrets in evidence that no one had handled by then. Only the page shows them; the report does not count them. */
+function leakNotice({ count }) {
   return count > 0 && el("p", {}, el("strong", {}, "Also now (platform team): "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("intake"), "data-key": "leaks" }, "Open quarantine and findings"));
 }
 

@@ -4,6 +4,7 @@ import { isDaemonDown } from "./alerts.js";
 import { ask, askIfThere } from "./api.js";
 import { el, facts, hash, problem, swap, tag, words } from "./dom.js";
 import { NOT_SECRETS } from "./lanes.js"; // written by the server
+import { openLeaks } from "./leaks.js";
 import { isPast, today } from "./moment.js";
 import { table } from "./table.js";
 
@@ -11,11 +12,9 @@ import { table } from "./table.js";
 export const isSecret = ({ rule, action }) => ["dropped", "quarantined"].includes(action) && !NOT_SECRETS.includes(rule);
 
 export async function render(params, context) {
-  const { status } = context;
   const range = { from: params.from, to: params.to ?? (isPast() ? today() : undefined) };
-  const answer = isPast() ? null : await askIfThere("/alerts");
+  const [leaks, answer] = await Promise.all([openLeaks(), isPast() ? null : askIfThere("/alerts")]);
   const alertOf = (finding) => answer?.alerts.find((alert) => alert.kind === "secret_finding" && alert.subject === finding.drop_day);
-  const openDays = isPast() ? [] : status?.evidence.open_leak_days ?? [];
   const [quarantine, findings] = await Promise.all([pages("quarantine", range, [
     { name: "day", title: "Day", value: (line) => line.drop_day },
     { name: "reason", title: "Reason", value: (line) => words(line.reason) },
@@ -26,13 +25,13 @@ export async function render(params, context) {
   ]), pages("findings", range, [
     { name: "day", title: "Day", value: (finding) => finding.drop_day },
     { name: "rule", title: "Rule", value: (finding) => finding.rule },
-    { name: "secret", title: "Leaked secret", value: (finding) => (isSecret(finding) ? 0 : 1), cell: (finding) => secretCell(finding, openDays.includes(finding.drop_day), alertOf(finding), context) },
+    { name: "secret", title: "Leaked secret", value: (finding) => (isSecret(finding) ? 0 : 1), cell: (finding) => secretCell(finding, leaks.days.includes(finding.drop_day), alertOf(finding), context) },
     { name: "path", title: "Field", value: (finding) => finding.path },
     { name: "action", title: "Action", value: (finding) => words(finding.action) },
     { name: "file", title: "File", value: (finding) => finding.source_file },
     { name: "line", title: "Line", value: (finding) => finding.line_number, number: true },
   ])]);
-  return [rangeNote(range), facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ...(isPast() ? [] : [["Leaked secrets to rotate, on all days", status?.evidence.open_leak_count ?? 0]])]),
+  return [rangeNote(range), facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ["Leaked secrets to rotate, on all days", leaks.count]]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
     el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped or its value replaced by a pseudonym, or the line was quarantined. Rotate each leaked secret where it was issued, then resolve its alert."), findings.node];
 }
@@ -41,11 +40,10 @@ export async function render(params, context) {
 const rangeNote = ({ from, to }) => (from || to) && el("p", { class: "soft" }, `Of landing days ${from && from === to ? from : [from && `from ${from}`, to && `up to the end of ${to}`].filter(Boolean).join(" ")}. `,
   (from || !isPast()) && el("a", { href: hash("intake"), "data-key": "all-days" }, "Show every day"));
 
-/** Whether a finding is a secret that has to be rotated, with its alert. */
+/** Whether a finding is a secret that has to be rotated, with its alert; the alerts of a past instant are not known. */
 function secretCell(finding, isOpen, alert, context) {
   if (!isSecret(finding)) return "–";
-  if (isPast()) return tag("critical", "Secret");
-  return [isOpen ? tag("critical", "To rotate") : tag("healthy", "Handled"), " ", isOpen && alert && el("a", { href: hash("alert", { id: alert.alert_id }), "data-key": `alert-of-${finding.file_name}-${finding.line_number}-${finding.path}` }, "Open its alert"), isOpen && !alert && isDaemonDown(context) && el("small", {}, "its alert opens once the Dagster daemon runs")];
+  return [isOpen ? tag("critical", "To rotate") : tag("healthy", "Handled"), " ", isOpen && alert && el("a", { href: hash("alert", { id: alert.alert_id }), "data-key": `alert-of-${finding.file_name}-${finding.line_number}-${finding.path}` }, "Open its alert"), isOpen && !alert && !isPast() && isDaemonDown(context) && el("small", {}, "its alert opens once the Dagster daemon runs")];
 }
 
 async function pages(name, range, columns) {

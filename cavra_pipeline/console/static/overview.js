@@ -5,6 +5,7 @@ import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge
 import { downStep, idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
+import { openLeaks } from "./leaks.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
@@ -25,8 +26,8 @@ const results = new WeakMap();
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
   const week = { from: daysAgo(6), to: today(), limit: 1 };
-  const [laneStatus, { incidents }, { partitions }, sources, quarantine, findings, alerting] = await Promise.all([
-    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week), askIfThere("/alerts"),
+  const [laneStatus, { incidents }, { partitions }, sources, quarantine, findings, alerting, leaks] = await Promise.all([
+    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week), askIfThere("/alerts"), openLeaks(),
   ]);
   const { lanes } = laneStatus;
   if (!isPast()) setServerTime(laneStatus.as_of);
@@ -143,15 +144,15 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
   })];
 }
 
-/** A card of the leaked secrets in evidence that no one has handled yet, of any day. */
-function leaksCard(context) {
-  const count = (!isPast() && context.status?.evidence.open_leak_count) || 0;
+/** A card of the leaked secrets in evidence that no one had handled by the instant of the page, of any day. */
+function leaksCard({ count }, context) {
   if (!count) return [];
+  const isIdle = !isPast() && isDaemonDown(context);
   return [causeCard({
     level: "critical", count, unit: count === 1 ? "secret" : "secrets", title: `${plural(count, "leaked secret")} in evidence`, href: hash("intake"),
     details: "The findings say in which file, line and field each was.", next: `Rotate ${count === 1 ? "it" : "each"} where it was issued, then resolve its alert.`,
-    note: isDaemonDown(context) && "An alert opens once the Dagster daemon runs.",
-    buttons: [el("a", { class: "button main", href: hash("intake"), "data-key": "see-leaks" }, "Open the findings"), !isDaemonDown(context) && el("a", { class: "button", href: hash("alerts"), "data-key": "see-leak-alerts" }, "Open the alerts")],
+    note: isIdle && "An alert opens once the Dagster daemon runs.",
+    buttons: [el("a", { class: "button main", href: hash("intake"), "data-key": "see-leaks" }, "Open the findings"), !isPast() && !isIdle && el("a", { class: "button", href: hash("alerts"), "data-key": "see-leak-alerts" }, "Open the alerts")],
   })];
 }
 
