@@ -70,7 +70,9 @@ def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None
 
 
 def plan_rows(plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Returns the decisions of a plan, what can go now first, each with its subject, its state and what it needs.
+    """Returns the decisions of a plan, what can go now first, the oldest failure of a state before newer ones.
+
+    Each has its subject, its state and what it needs.
 
     Args:
         plan: The plan.
@@ -84,7 +86,10 @@ def plan_rows(plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -
         rows.append(
             {"lane": lane.name, "subject": decision[lane.subject_field], "state": state, "needs": needs, **decision}
         )
-    return sorted(rows, key=lambda row: (PLAN_STATES.index(row["state"]), row["next_retry_at"] or ""))
+    return sorted(
+        rows,
+        key=lambda row: (PLAN_STATES.index(row["state"]), row["next_retry_at"] or row["latest_delivery_at"]),
+    )
 
 
 def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any], uncleared: Uncleared) -> None:

@@ -90,8 +90,14 @@ el("p", { class: "soft" }, `Its evidence record is ${metadata.session_id}.`)];
 
 const rank = (state) => Object.keys(STATES).indexOf(state);
 
+/** Rows in the order of the command `retry-plan --lane`: ready, held, waiting, exhausted; the oldest failure first. */
+export function inOrder(rows, stateOf, decisionOf = (row) => row) {
+  const failedAt = (row) => decisionOf(row).next_retry_at ?? decisionOf(row).latest_delivery_at;
+  return [...rows].sort((a, b) => rank(stateOf(a)) - rank(stateOf(b)) || failedAt(a).localeCompare(failedAt(b)));
+}
+
 function decisionsTable(plan, stateOf, isPast, chosen) {
-  const allDecisions = plan.retry_decisions;
+  const allDecisions = inOrder(plan.retry_decisions, stateOf);
   const text = el("input", { name: "find", type: "search", autocomplete: "off", value: chosen.subject ?? "" });
   const counts = Object.keys(STATES).map((state) => [state, allDecisions.filter((decision) => stateOf(decision) === state).length]).filter(([state, count]) => count || state !== "gate");
   const action = choice("action", [["", `All (${allDecisions.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);

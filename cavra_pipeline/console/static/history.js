@@ -1,7 +1,7 @@
 // Saved reports by day, and the counts of the dashboard.
 
 import { ask } from "./api.js";
-import { ACTIONS } from "./decisions.js";
+import { ACTIONS, inOrder } from "./decisions.js";
 import { LANES, choice, dialog, documentFields, el, facts, field, hash, laneChoice, now, providerName, stamp, subjectOf, tag, time, words } from "./dom.js";
 import { lines } from "./lines.js";
 import { asOf, isPast, today } from "./moment.js";
@@ -86,7 +86,7 @@ const healthSummary = (health) => [
 
 const planSummary = (plan) => [
   facts([["Ready or held", plan.retryable_count], ["Waiting", plan.waiting_count], ["Exhausted", plan.suppressed_count], ["Max attempts", plan.max_retry_attempts]]),
-  table({ key: "saved-decisions", caption: "Decisions", rows: plan.retry_decisions, empty: "none.", columns: [
+  table({ key: "saved-decisions", caption: "Decisions", rows: inOrder(plan.retry_decisions, (decision) => decision.action), empty: "none.", columns: [
     { name: "subject", title: "Subject", value: (decision) => subjectOf(plan.lane, decision) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider) },
     { name: "state", title: "State", value: (decision) => words(ACTIONS[decision.action]) },

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { downStep } from "./alerts.js";
 import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
-import { stateTag, statesOf } from "./decisions.js";
+import { inOrder, stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { hasEvidence } from "./empty.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
@@ -65,7 +65,7 @@ function nextRun({ plan, pending }, incidents, isLive, buttons, how) {
 function dueTable({ plan, pending }) {
   const stateOf = statesOf({ plan, pending });
   const isHeld = (decision) => stateOf(decision) === "gate";
-  const rows = plan.retry_decisions.filter((decision) => decision.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
+  const rows = inOrder(plan.retry_decisions.filter((decision) => decision.action === "retry"), stateOf);
   return table({ key: "due", caption: isPast() ? "Due at this instant" : "Due now", rows, empty: plan.evidence_record_count ? "nothing." : "there is no evidence of this lane yet.", columns: [
     { name: "subject", title: "Subject", value: (decision) => subjectOf(plan.lane, decision), cell: (decision) => deliveryLink(plan.lane, decision) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider) },
