@@ -47,7 +47,7 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
     const id = savedPlanField.querySelector("select").value;
     try {
       const before = id === OWN_POLICY ? (await ask(`/lanes/${plan.lane}/plan`, { as_of: plan.as_of })).plan : (await ask(`/history/${encodeURIComponent(id)}`)).report.document;
-      swap(comparison, changesTable(before, plan, id === OWN_POLICY ? "Changes by this policy" : `Changes since ${stamp(before.as_of)}`));
+      swap(comparison, changesTable(before, plan, id === OWN_POLICY ? "Changes by this policy" : `Changes since ${stamp(before.as_of)}`, id === OWN_POLICY));
     } catch (error) {
       swap(comparison, problem(error));
     }
@@ -146,22 +146,31 @@ function retryTime(decision, state, plan, isPast) {
   return [el("span", { "data-until": isPast ? null : decision.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(decision.next_retry_at))];
 }
 
+/** What differs between two decisions about one delivery, in sentences; empty if nothing that matters. */
+function changeWords(before, after, isOwnPolicy) {
+  const parts = [];
+  const hasOtherState = before.action !== after.action;
+  if (hasOtherState) parts.push(isOwnPolicy ? `It is ${ACTIONS[before.action]} by the lane's own policy, and ${ACTIONS[after.action]} by this one.` : `It was ${ACTIONS[before.action]}, and is ${ACTIONS[after.action]} now.`);
+  if (before.retry_count !== after.retry_count) parts.push(`Its failures went from ${before.retry_count} to ${after.retry_count}.`);
+  // The retry of a decision that does not wait may go now: its instant has passed.
+  if (after.action === "retry" && hasOtherState) parts.push(`Its retry delay ended at ${stamp(after.next_retry_at)}.`);
+  if (after.action === "wait" && before.next_retry_at !== after.next_retry_at) parts.push(`Its next retry is due at ${stamp(after.next_retry_at)}${isOwnPolicy && before.action === "wait" ? ` instead of ${stamp(before.next_retry_at)}` : ""}.`);
+  return parts.join(" ");
+}
+
 /** Compares the decisions of two plans by subject and provider. */
-function changesTable(before, after, caption) {
+function changesTable(before, after, caption, isOwnPolicy) {
   const subject = (decision) => subjectOf(after.lane, decision);
   const key = (decision) => `${subject(decision)} ${decision.provider}`;
   const [decisionsBefore, decisionsAfter] = [before, after].map((plan) => new Map(plan.retry_decisions.map((decision) => [key(decision), decision])));
   const rows = [];
   for (const [name, decision] of decisionsAfter) {
     const decisionBefore = decisionsBefore.get(name);
-    const parts = [];
-    if (decisionBefore && decisionBefore.action !== decision.action) parts.push(`was ${ACTIONS[decisionBefore.action]}, is now ${ACTIONS[decision.action]}`);
-    if (decisionBefore && decisionBefore.retry_count !== decision.retry_count) parts.push(`failures ${decisionBefore.retry_count} to ${decision.retry_count}`);
-    if (decisionBefore && decisionBefore.next_retry_at !== decision.next_retry_at) parts.push(`next retry ${stamp(decisionBefore.next_retry_at)} to ${stamp(decision.next_retry_at)}`);
-    if (!decisionBefore) rows.push({ decision, change: "New", text: `${words(ACTIONS[decision.action])}, ${plural(decision.retry_count, "failure")}` });
-    else if (parts.length) rows.push({ decision, change: "Changed", text: parts.join("; ") });
+    if (!decisionBefore) rows.push({ decision, change: "New", text: `It is ${ACTIONS[decision.action]} after ${plural(decision.retry_count, "failure")}.` });
+    const text = decisionBefore && changeWords(decisionBefore, decision, isOwnPolicy);
+    if (text) rows.push({ decision, change: "Changed", text });
   }
-  for (const [name, decision] of decisionsBefore) if (!decisionsAfter.has(name)) rows.push({ decision, change: "Gone", text: "delivered since, or not yet failed at this instant" });
+  for (const [name, decision] of decisionsBefore) if (!decisionsAfter.has(name)) rows.push({ decision, change: "Gone", text: "It is no longer failing." });
   const counts = [["Ready or held", "retryable_count"], ["Waiting", "waiting_count"], ["Exhausted", "suppressed_count"]].map(([title, name]) => [title, `${before[name]} → ${after[name]}`]);
   return [facts([...counts, ["Unchanged decisions", decisionsAfter.size - rows.filter((row) => row.change !== "Gone").length]]),
     table({ key: "changes", caption, rows, empty: "none", columns: [
