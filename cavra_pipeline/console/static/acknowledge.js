@@ -56,13 +56,14 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
     const send = async ({ force: isForced, ...values }) => {
       try {
         await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...values, force: isForced !== undefined });
+        return `Recorded as ${words(values.state).toLowerCase()}: ${subject}, ${providerName(provider)}.`;
       } catch (error) {
         force.hidden = !(error.errors || []).some((fault) => fault.what.startsWith("no delivery of it"));
         throw error;
       }
     };
     actForm("Acknowledge", [el("p", {}, `${subject}, ${provider}`), el("p", { class: "soft" }, LIMITS)], [stateField([lane]), force], context, send,
-      async () => { await done(); document.getElementById("gaps")?.focus(); });
+      async (message) => { await done(message); document.getElementById("gaps")?.focus({ preventScroll: true }); });
   };
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
@@ -72,7 +73,10 @@ export function withdrawButton({ lane, subject, provider, state, key, context, d
   if (!mayAct(context) || ![...CLEARING_STATES, ...ANSWERING_STATES].includes(state)) return null;
   const open = () => actForm("Withdraw the acknowledgement", [el("p", {}, `${subject}, ${providerName(provider)}: ${words(state).toLowerCase()}.`),
     el("p", { class: "soft" }, `A newer record says that the acknowledgement no longer holds; it has the state ${words(WITHDRAWN[lane])}, which releases no retry and settles no alert. Both records stay.`)],
-  [], context, ({ by }) => ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, withdraw: true, by }), done, "Withdraw", "Withdrawn");
+  [], context, async ({ by }) => {
+    await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, withdraw: true, by });
+    return `Withdrawn: the acknowledgement of ${subject}, ${providerName(provider)}.`;
+  }, done, "Withdraw", "Withdrawn");
   return el("button", { type: "button", "data-key": key, onclick: open }, "Withdraw the acknowledgement");
 }
 

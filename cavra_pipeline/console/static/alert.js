@@ -2,7 +2,7 @@
 
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { LANES, SCHEDULES, el, facts, hash, emptyState, plural, providerName, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
+import { LANES, SCHEDULES, el, facts, hash, emptyState, listed, plural, providerName, say, stamp, statusLine, subjectOf, subjectWords, swap, tag, time, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
 import { isSecret } from "./intake.js";
 import { liveNote } from "./delivery.js";
@@ -45,7 +45,7 @@ export async function render(params, context, root) {
   const secrets = alert.kind === "secret_finding" ? (await ask("/findings", { from: alert.subject, to: alert.subject })).findings.filter(isSecret) : [];
   const reload = async (message) => {
     swap(root, await render(params, context, root));
-    if (typeof message === "string") root.querySelector("#said").textContent = visible(message);
+    say(root, message);
   };
   const silence = silenceOf(silences, alert.kind, alert.subject);
   const place = placeOf(alert);
@@ -66,7 +66,7 @@ export async function render(params, context, root) {
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
         lanes.map((lane) => el("a", { href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
         el("a", { href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
-    el("p", { id: "said", role: "status" }),
+    statusLine(),
     gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),
       el("ul", { class: "plain" }, gaps.map((gap) => el("li", {}, el("a", { href: hash("delivery", { lane: gap.lane, subject: gap.subject, provider: gap.provider }), "data-key": `gap-${gap.subject}-${gap.provider}` }, gap.subject), `, ${providerName(gap.provider)}${gap.state ? ` (${words(gap.state).toLowerCase()})` : ""}`)))],
     secrets.length > 0 && [el("h2", {}, plural(secrets.length, "leaked secret")),
@@ -118,13 +118,17 @@ export function eventsTable(events) {
 export function alertActs(alert, context, reload, buttonClass = null) {
   if (!mayAct(context)) return null;
   const title = nameOf(alert);
+  const act = async (action, values, past) => {
+    await ask(`/alerts/${alert.alert_id}/${action}`, {}, values);
+    return `${past} by ${values.by ?? context.status?.actor}: ${title}.`;
+  };
   return [
     // Acknowledging an alert that only a person resolves would resolve it before the secret is rotated.
     !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
       onclick: () => actForm("Acknowledge an alert", `${title}: records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
-        (values) => ask(`/alerts/${alert.alert_id}/acknowledge`, {}, values), reload, "Acknowledge alert") }, "Acknowledge alert"),
+        (values) => act("acknowledge", values, "Acknowledged"), reload, "Acknowledge alert") }, "Acknowledge alert"),
     alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `end-${alert.alert_id}`, "aria-label": `Resolve ${title}`,
       onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,
-        (values) => ask(`/alerts/${alert.alert_id}/resolve`, {}, values), reload, "Resolve", "Resolved") }, "Resolve"),
+        (values) => act("resolve", values, "Resolved"), reload, "Resolve", "Resolved") }, "Resolve"),
   ];
 }

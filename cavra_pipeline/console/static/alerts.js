@@ -3,7 +3,7 @@
 import { askIfThere } from "./api.js";
 import { alertActs, eventDetail, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
-import { el, hash, plural, subjectWords, swap, tag, time, visible, words } from "./dom.js";
+import { LANES, SCHEDULES, clock, el, hash, listed, nearStamp, plural, say, statusLine, subjectWords, swap, tag, time, words } from "./dom.js";
 import { isPast } from "./moment.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -15,7 +15,7 @@ export async function render(params, context, root) {
   if (!answer) return el("p", { class: "soft" }, "This service has no alerts yet.");
   const reload = async (message) => {
     swap(root, await render(params, context, root));
-    if (typeof message === "string") root.querySelector("#said").textContent = visible(message);
+    say(root, message);
   };
   const isIdle = isDaemonDown(context);
   const alertsById = Object.fromEntries(answer.alerts.map((alert) => [alert.alert_id, alert]));

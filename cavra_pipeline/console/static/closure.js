@@ -3,7 +3,7 @@
 import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
 import { pairsToAcknowledge, warningOf } from "./causes.js";
-import { LANES, el, hash, plural, providerName, stamp, swap, words } from "./dom.js";
+import { LANES, el, hash, plural, providerName, say, stamp, statusLine, swap, words } from "./dom.js";
 import { ITEMS } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -20,7 +20,10 @@ export async function render(params, context, root) {
   const pairs = lanes.flatMap(pairsToAcknowledge);
   const reload = async (results, unit) => {
     swap(root, await render(params, context, root));
-    if (!Array.isArray(results)) return root.querySelector("#unsettled")?.focus();
+    if (!Array.isArray(results)) {
+      root.querySelector("#unsettled")?.focus();
+      return say(root, results);
+    }
     root.prepend(resultSection(results, unit));
     return root.querySelector("#result").focus();
   };
@@ -37,6 +40,7 @@ export async function render(params, context, root) {
       el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing that the list counts is open." : "Work through the rows below; a row goes when its count is 0.", " ", SCOPE, el("a", { href: hash("overview"), "data-key": "to-overview" }, "overview"), "."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
     el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), openItemsTable(report.open_items, pairs, acknowledgeItem, isKnown)),
+    statusLine(),
     pairTables(pairs, context, reload),
     el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), cavraItemsList(report.cavra_open_items))];
 }

@@ -3,7 +3,7 @@
 import { acknowledgeButton, withdrawButton } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
-import { el, facts, hash, emptyState, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
+import { el, facts, hash, emptyState, now, plural, problem, providerName, say, showDocument, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
 import { GATES, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
@@ -41,7 +41,10 @@ export async function render(params, context, root) {
   ]);
   const incident = incidents.find((candidate) => candidate.incident_id === explanation.provider_incident_id);
   const pair = forecast.pairs.find((candidate) => subjectOf(explanation.lane, candidate) === explanation.subject && candidate.provider === explanation.provider);
-  const reload = async () => swap(root, await render(params, context, root));
+  const reload = async (message) => {
+    swap(root, await render(params, context, root));
+    say(root, message);
+  };
   const needs = explanation.released_by.map((need) => need.needs);
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: explanation.lane, run: 1 }) }, words(explanation.lane)), ` › ${explanation.subject} › ${providerName(explanation.provider)}`),
@@ -58,6 +61,7 @@ export async function render(params, context, root) {
         (isFailing || !["acknowledgement", "approval"].includes(GATES[explanation.lane])) && withdrawButton({ ...explanation, state: explanation.acknowledgement_state, key: "withdraw", context, done: reload }),
         el("a", { class: "button", href: hash("evidence", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "what-if" }, "Try another policy"))),
+    statusLine(),
     facts([["Failures", explanation.retry_count], ["Failing since", explanation.failing_since ? stamp(explanation.failing_since) : "–"], [explanation.state === "retry" ? "Due since" : "Next retry", explanation.next_retry_at ? stamp(explanation.next_retry_at) : "–"],
       ...[["Acknowledgement", explanation.acknowledgement_state], ["Approval", explanation.approval_state]].filter(([name, state]) => state || GATES[explanation.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
     attemptTimeline(explanation), forecastText(explanation, pair, forecast, liveNote(explanation.lane, context)), historyTable(explanation)];

@@ -73,6 +73,17 @@ export function announce(text) {
   document.getElementById("live").textContent = visible(text);
 }
 
+/** The line of a view that says what an action did. */
+export const statusLine = () => el("p", { id: "said", role: "status" });
+
+/** Fills the status line, if an action returned a sentence. */
+export function say(root, text) {
+  const line = typeof text === "string" && root.querySelector("#said");
+  if (!line) return;
+  line.textContent = visible(text);
+  line.scrollIntoView({ block: "nearest" });
+}
+
 export const words = (name) => {
   const text = String(name ?? "").replaceAll("_", " ").replace(/\bjson\b/, "JSON").replace(/\bcavra\b/, "CAVRA").replace(/\butf8\b/, "UTF-8");
   return text.charAt(0).toUpperCase() + text.slice(1);
@@ -102,6 +113,12 @@ export const clock = () => Date.now() + skew;
 export const now = () => moment ?? clock();
 
 export const stamp = (text) => (text ? `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC` : "–");
+
+/** Formats an instant; the day only if it is not today. */
+export function nearStamp(text) {
+  const full = stamp(text);
+  return full.startsWith(new Date(clock()).toISOString().slice(0, 10)) ? full.slice(11) : full;
+}
 
 /** Formats a duration with its two largest units. */
 export function span(milliseconds) {

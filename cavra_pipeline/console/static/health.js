@@ -3,7 +3,7 @@
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { causeLines, incidentsOf, warningOf } from "./causes.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { evidenceLink } from "./overview.js";
@@ -62,6 +62,7 @@ export async function render(params, context, root) {
     lanes.splice(0, lanes.length, ...answer.lanes);
     await run();
     if (Array.isArray(results)) result.prepend(resultSection(results));
+    say(root, results);
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
   form.elements.lane.addEventListener("change", () => run());

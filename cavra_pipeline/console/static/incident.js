@@ -3,8 +3,8 @@
 import { acknowledgeAllButton, resultSection } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { adviceOf, approvalGapsOf, approvalText, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
-import { stateTag, statesOf } from "./decisions.js";
-import { el, facts, hash, emptyState, now, plural, span, stamp, subjectOf, swap, visible, words } from "./dom.js";
+import { inOrder, stateTag, statesOf } from "./decisions.js";
+import { el, facts, hash, emptyState, now, plural, say, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
@@ -26,8 +26,8 @@ export async function render(params, context, root) {
   };
   const reload = async (outcome) => {
     swap(root, await render(params, context, root));
-    if (typeof outcome === "string") root.querySelector("#said").textContent = visible(outcome);
-    else if (outcome) {
+    say(root, outcome);
+    if (Array.isArray(outcome)) {
       root.prepend(resultSection(outcome));
       root.querySelector("#result").focus();
     }
@@ -51,7 +51,7 @@ export async function render(params, context, root) {
         incidentRecords(incident, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
         el("a", { class: "button", href: hash("plan", { lane, provider: incident.provider }), "data-key": "what-if" }, "Preview its retry plan"))),
-    el("p", { id: "said", role: "status" }),
+    statusLine(),
     facts([["Failures", incident.failure_count], ["Deliveries that failed", incident.subject_count],
       ["Last success before", incident.last_success_at ? stamp(incident.last_success_at) : "none"], ["Statuses", incident.status_codes.join(", ") || "none"],
       ["Need an acknowledgement", gaps.length], ["Need an approval", unapproved.length]]),

@@ -2,7 +2,7 @@
 
 import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, providerName, span, stamp, swap, tag, time, visible, whole, words } from "./dom.js";
+import { CLOSURE_STATES, choice, el, facts, field, hash, plural, providerName, say, span, stamp, statusLine, swap, tag, time, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -27,12 +27,11 @@ export async function render(params, context, root) {
   el("p", { class: "acts" }, el("button", { "data-key": "show" }, "Show recoveries")));
   const reload = async (text) => {
     swap(root, await render(params, context, root));
-    root.querySelector("#said").textContent = visible(text);
-    announce(text);
     root.querySelector("#recoveries").focus();
+    say(root, text);
   };
   const act = mayAct && !parameters.as_of && ((recovery) => closeButton(recovery, failingOf(recovery.provider), context, reload));
-  return [tabs("recoveries", "recoveries"), verdict(report), el("p", { id: "said" }),
+  return [tabs("recoveries", "recoveries"), verdict(report), statusLine(),
     mayAct && !parameters.as_of && el("p", { class: "acts" }, playbookButton(context, reload)),
     !mayAct && el("p", { class: "soft" }, "Your token may not open or close a recovery: that needs the scope acknowledge."),
     parameters.as_of && el("p", { class: "soft" }, "Recoveries are opened and closed as of now: choose Now above to do so."),

@@ -2,7 +2,7 @@
 
 import { LABEL, actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { busy, choice, clock, el, field, problem, stamp, subjectWords, time, words } from "./dom.js";
+import { busy, choice, clock, el, field, nearStamp, problem, subjectWords, time, words } from "./dom.js";
 import { table } from "./table.js";
 
 const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "7 days"]];
@@ -14,7 +14,8 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
     field("For", choice("minutes", SPANS, "240")),
     field("Why", el("input", { name: "comment", required: true, ...LABEL, title: "A short label, such as a ticket; no e-mail address.", placeholder: "cause is known" }), "A public-safe label, such as a ticket; no e-mail address."),
   ], context, async ({ minutes, ...values }) => {
-    await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...values });
+    const { silence } = await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...values });
+    return `${silenceWords(silence)}: ${name}.`;
   }, done, "Silence", "Silenced");
   return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
 }
@@ -45,11 +46,8 @@ export function silencesTable(silences, context, reload) {
   ].filter(Boolean) });
 }
 
-/** Who silenced an alert, and until when; the day only if it is not today. */
-export function silenceWords({ author, ends_at: until }) {
-  const text = stamp(until);
-  return `Silenced by ${author} until ${text.startsWith(new Date(clock()).toISOString().slice(0, 10)) ? text.slice(11) : text}`;
-}
+/** Who silenced an alert, and until when. */
+export const silenceWords = ({ author, ends_at: until }) => `Silenced by ${author} until ${nearStamp(until)}`;
 
 /** The silence in force for an alert, or undefined. */
 export const silenceOf = (silences, kind, subject) => silences.find((silence) => Date.parse(silence.starts_at) <= clock() && [null, kind].includes(silence.kind) && [null, subject].includes(silence.subject));
