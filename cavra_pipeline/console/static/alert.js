@@ -1,6 +1,7 @@
 // One alert: what is wrong and why, who acknowledged it, whether it is silenced, what happened, and what it is based on.
 
 import { actForm, mayAct } from "./acknowledge.js";
+import { dueSchedules, stepOf } from "./alerts.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, emptyState, listed, plural, providerName, say, stamp, statusLine, subjectOf, subjectWords, swap, tag, time, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
@@ -58,8 +59,8 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
       el("p", {}, tag(isOpen ? alert.severity : "healthy", stateWords(alert)), ` ${alert.resolved_at ? `at ${stamp(alert.resolved_at)}, open since ${stamp(alert.since)}` : `since ${stamp(alert.since)}`}${alert.cause && !incident ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
       alert.kind === "exhaustion_ahead" && el("p", {}, liveNote(alert.evidence.lane ?? alert.subject, context)),
-      alert.action && !alert.resolved_at && el("p", {}, el("strong", {}, "Next: "), alert.action),
-      alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
+      alert.action && !alert.resolved_at && el("p", {}, el("strong", {}, "Next: "), stepOf(alert, context, alert.kind === "worker_down" ? await dueSchedules(context) : [])),
+      alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: it is ${mutedWords(alert.muted_by)}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, reload)),
       el("p", { class: "acts" },
         isOpen && alertActs(alert, context, reload, "main"), isOpen && !silence && silenceButton({ ...alert, name: nameOf(alert), key: "silence", context, done: reload }),
@@ -98,6 +99,13 @@ async function gapsOf(name) {
 
 /** The name of a notification, as the glossary defines it. */
 export const noticeWords = (name) => ({ firing: "First", more: "Update" })[name] ?? words(name);
+
+/** What mutes an alert, by the kind of the alert that explains it, or by the cause that names it. */
+const MUTED_BY = { provider_incident: "a provider incident", worker_down: "a worker that is down", daemon_down: "the Dagster daemon, which is down", code_location_down: "a code location that does not load",
+  code_location_not_loadable: "a code location that does not load", instigator_off: "a schedule or sensor that is off", schedule_stopped: "a schedule that is off", flapping: "its flapping: it opens and resolves too often" };
+
+/** Why no notification of an alert is sent; a silence has words of its own. */
+export const mutedWords = (reason) => `muted by ${MUTED_BY[reason] ?? words(reason).toLowerCase()}`;
 
 /** The detail of an event in words; empty for an unknown cause. A silence's reason is a person's own words. */
 export const eventDetail = ({ event, detail }) => (detail === "unknown_cause" ? "" : event === "silenced" ? detail : words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase())));

@@ -1,7 +1,7 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, eventDetail, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
+import { alertActs, eventDetail, mutedWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
 import { LANES, SCHEDULES, clock, el, hash, listed, nearStamp, plural, say, statusLine, subjectWords, swap, tag, time, words } from "./dom.js";
 import { isPast } from "./moment.js";
@@ -11,7 +11,7 @@ import { table } from "./table.js";
 export const isLive = true;
 
 export async function render(params, context, root) {
-  const [answer, history] = await Promise.all([askIfThere("/alerts"), askIfThere("/alerts/events", { limit: 100 })]);
+  const [answer, history, schedules] = await Promise.all([askIfThere("/alerts"), askIfThere("/alerts/events", { limit: 100 }), dueSchedules(context)]);
   if (!answer) return el("p", { class: "soft" }, "This service has no alerts yet.");
   const reload = async (message) => {
     swap(root, await render(params, context, root));
@@ -24,8 +24,8 @@ export async function render(params, context, root) {
     el("p", { class: "soft" }, answer.connectors.length ? `Notifying: ${answer.connectors.join(", ")}. ` : ["Notifying: no one. To notify a person, name connectors in ", el("code", {}, "CAVRA_ALERT_CONNECTORS"), ". "],
       !answer.silences.length && "No silence. ", !answer.unsent_notices.length && "No undelivered notification."),
     idleNotice(context),
-    el("p", { id: "said", role: "status" }),
-    answer.alerts.length > 0 && openAlerts(answer, context, reload),
+    statusLine(),
+    answer.alerts.length > 0 && openAlerts(answer, schedules, context, reload),
     !answer.alerts.length && el("p", {}, "The ", el("a", { href: hash("overview") }, "overview"), " evaluates the lanes by itself, with or without alerts."),
     answer.silences.length > 0 && silencesTable(answer.silences, context, reload),
     answer.unsent_notices.length > 0 && table({ key: "unsent", caption: "Undelivered notifications", rows: answer.unsent_notices, columns: [
@@ -52,12 +52,25 @@ function headline({ alerts, alert_count: count }, isIdle) {
   return `${plural(count, "alert is", "alerts are")} open, ${unacknowledgedCount === count ? (count === 1 ? "not acknowledged" : "none acknowledged") : unacknowledgedCount ? `${unacknowledgedCount} not acknowledged` : "acknowledged"}`;
 }
 
-/** What a person does about a worker that is down; a past instant says nothing of the daemon at that time. */
-export function downStep(context) {
-  if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs; the next run ends the outage.";
-  return isDaemonDown(context) ? "Start the Dagster daemon (cavra-pipeline dev), check that the worker's schedule is on; the next run ends the outage."
-    : "The Dagster daemon runs: check in Dagster that the worker's schedule is on; the next run ends the outage.";
+/** When each schedule is due next, for `downStep`; empty where no daemon runs, and of a past instant. */
+export async function dueSchedules(context) {
+  if (isPast() || context.status?.dagster.daemon !== "alive") return [];
+  return (await askIfThere("/slots", { since: new Date(clock()).toISOString() }))?.schedules ?? [];
 }
+
+/** What a person does about the workers of these lanes that are down; a past instant says nothing of the daemon at that time. */
+export function downStep(context, lanes, schedules) {
+  if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs; the next run ends the outage.";
+  if (isDaemonDown(context)) return "Start the Dagster daemon (cavra-pipeline dev), check that the worker's schedule is on; the next run ends the outage.";
+  const due = schedules.filter((row) => row.next_due_at && lanes.some((lane) => SCHEDULES[lane] === row.schedule)).map((row) => row.next_due_at);
+  const times = listed([...new Set(due)].sort().map(nearStamp));
+  if (due.length === 1) return `The schedule is due at ${times}, which ends the ${lanes.length === 1 ? "outage" : "outages"}; if it does not, check in Dagster that the schedule is on.`;
+  if (due.length) return `The schedules are due at ${times}, which ends the outages; if one does not end, check in Dagster that its schedule is on.`;
+  return "The Dagster daemon runs: check in Dagster that the worker's schedule is on; the next run ends the outage.";
+}
+
+/** What a person does about an alert: of a worker that is down, as on the overview. */
+export const stepOf = (alert, context, schedules) => (alert.kind === "worker_down" ? downStep(context, LANES.filter((lane) => lane === alert.subject), schedules) : alert.action);
 
 export const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
 
@@ -67,7 +80,7 @@ export const idleNotice = (context) => isDaemonDown(context) && el("p", { class:
 
 const alertLink = (alert, key, text) => el("a", { href: hash("alert", { id: alert.alert_id }), "data-key": key }, text ?? `${words(alert.kind)}: ${subjectWords(alert)}`);
 
-const nextStep = (alert, place) => [alert.action, place && [" ", el("a", { href: place[1], "data-key": `place-${alert.alert_id}`, "aria-label": `${place[0]} of ${subjectWords(alert)}` }, place[0])]];
+const nextStep = (alert, step, place) => [step, place && [" ", el("a", { href: place[1], "data-key": `place-${alert.alert_id}`, "aria-label": `${place[0]} of ${subjectWords(alert)}` }, place[0])]];
 
 function stateOf(alert, silences) {
   const silence = silenceOf(silences, alert.kind, alert.subject);
@@ -85,19 +98,19 @@ function causeOf(alert, alerts) {
 const mutedList = (rows, cause) => rows.length > 0 && el("details", { "data-key": `muted-${cause.alert_id}` }, el("summary", {}, plural(rows.length, "alert is muted by it", "alerts are muted by it")),
   el("ul", { class: "plain" }, rows.map((alert) => el("li", {}, alertLink(alert, `see-${alert.alert_id}`)))));
 
-function openAlerts(answer, context, reload) {
+function openAlerts(answer, schedules, context, reload) {
   const causes = new Map(answer.alerts.map((alert) => [alert, causeOf(alert, answer.alerts)]));
   const visibleAlerts = answer.alerts.filter((alert) => !causes.get(alert) || causes.get(causes.get(alert)));
   const mutedCount = answer.alerts.length - visibleAlerts.length;
   return table({ key: "alerts", caption: "Open alerts", note: mutedCount > 0 && `${plural(mutedCount, "more is", "more are")} muted by a cause in the table`, rows: visibleAlerts, columns: alertColumns(answer, causes, context, reload) });
 }
 
-const alertColumns = (answer, causes, context, reload) => [
+const alertColumns = (answer, causes, schedules, context, reload) => [
   { name: "alert", title: "Alert", value: (alert) => alert.subject, cell: (alert) => [alertLink(alert, `see-${alert.alert_id}`, words(alert.kind)), el("br"), faultOf(alert) ?? subjectWords(alert), mutedList(answer.alerts.filter((other) => causes.get(other) === alert), alert)] },
   { name: "severity", title: "Severity", value: (alert) => alert.severity, cell: (alert) => tag(alert.severity) },
   { name: "state", title: "State", value: (alert) => alert.state, cell: (alert) => stateOf(alert, answer.silences) },
   { name: "since", title: "Since", value: (alert) => alert.since ?? alert.opened_at, cell: (alert) => time(alert.since ?? alert.opened_at, true) },
-  { name: "next", title: "Next", value: (alert) => alert.action, cell: (alert) => nextStep(alert, placeOf(alert)) },
+  { name: "next", title: "Next", value: (alert) => alert.action, cell: (alert) => nextStep(alert, stepOf(alert, context, schedules), placeOf(alert)) },
   { name: "act", title: "Action", cell: (alert) => el("span", { class: "acts" }, alertActs(alert, context, reload),
     !silenceOf(answer.silences, alert.kind, alert.subject) && silenceButton({ ...alert, name: nameOf(alert), key: `mute-${alert.alert_id}`, context, done: reload })) },
 ];

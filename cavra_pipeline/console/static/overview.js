@@ -2,7 +2,7 @@
 
 import { ask, askIfThere } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
-import { downStep, idleNotice, isDaemonDown } from "./alerts.js";
+import { downStep, dueSchedules, idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { openLeaks } from "./leaks.js";
@@ -41,7 +41,9 @@ export async function render(params, context, root) {
     root.querySelector("#result").focus();
   };
   if (!hasEvidence(lanes)) return isPast() ? noEvidence() : emptyHome(sources, refreshPart(reload));
-  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(context), ...stoppedWorkers(lanes, context), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
+  const downLanes = downLanesOf(lanes);
+  const schedules = downLanes.length ? await dueSchedules(context) : [];
+  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(leaks, context), ...stoppedWorkers(downLanes, schedules, context), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
   const healthAlerts = lanes.flatMap(pairsToAcknowledge).filter((pair) => pair.item !== "acknowledgement_gap");
   const healthAlertButton = acknowledgeAllButton({ pairs: healthAlerts, of: "all lanes", key: "all-health-alerts", context, unit: ["health alert", "health alerts"], buttonClass: null,
@@ -111,14 +113,13 @@ function looseFailures(lanes, context, done) {
 }
 
 /** One card for all lanes whose worker is down; links to each lane's health, which lists the outages. */
-function stoppedWorkers(lanes, context) {
-  const downLanes = downLanesOf(lanes);
+function stoppedWorkers(downLanes, schedules, context) {
   if (!downLanes.length) return [];
   const health = (lane) => hash("health", { lane: lane.lane, run: 1 });
   const since = downLanes[0].outage_open_since;
   return [causeCard({
-    level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane).toLowerCase()} is down` : `${downLanes.length} workers are down`,
-    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context),
+    level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane)} is down` : `${downLanes.length} workers are down`,
+    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context, downLanes.map((lane) => lane.lane), schedules),
     buttons: [el("a", { class: "button main", href: health(downLanes[0]), "data-key": "see-health" }, downLanes.length === 1 ? "Open its Retry health" : "Open the first lane's health"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }

@@ -1,7 +1,7 @@
 // The worker of a lane: its next run, and a dry run, which records its selection and sends nothing.
 
 import { ask } from "./api.js";
-import { downStep } from "./alerts.js";
+import { downStep, dueSchedules } from "./alerts.js";
 import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
 import { inOrder, stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
@@ -31,18 +31,18 @@ export async function render(params, context) {
   };
   const form = el("form", { "aria-label": "Worker", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
     el("div", { class: "fields" }, laneChoice(lane)));
-  return [tabs("plan", "worker", `?lane=${lane}`), form, downLane && el("p", { class: "notice" }, workerLine(downLane, context), " ", el("a", { href: hash("health", { lane, run: 1 }), "data-key": "down-health" }, "Open its Retry health"), "."), nextRun(planAnswer, incidents, isLive, [
-    WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", onclick: run }, "Dry run"),
+  return [tabs("plan", "worker", `?lane=${lane}`), form, downLane && el("p", { class: "notice" }, workerLine(downLane, await dueSchedules(context), context), " ", el("a", { href: hash("health", { lane, run: 1 }), "data-key": "down-health" }, "Open its Retry health"), "."), nextRun(planAnswer, incidents, isLive, [
+    WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", "aria-describedby": "how-to-run", onclick: run }, "Dry run"),
     el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, dueTable(planAnswer)];
 }
 
 /** What is wrong with a lane's worker, and the step: it is down, or runs less often than expected; null if neither. */
-export function workerLine(lane, context) {
+export function workerLine(lane, schedules, context) {
   const every = (minutes) => span(minutes * 60000);
   if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), "Adjust its schedule, or the lane's expected interval."];
   if (!downLanesOf([lane]).length) return null;
   const since = lane.outage_open_since;
-  return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "The worker has never run. "), downStep(context)];
+  return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "The worker has never run. "), downStep(context, [lane.lane], schedules)];
 }
 
 /** How to run this lane's worker, where the button is missing or needs a note. */
