@@ -8,6 +8,9 @@ import { isPast } from "./moment.js";
 /** Attributes of a label input: the accepted pattern, and the text that the browser shows for an invalid one. */
 export const LABEL = { maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", title: "A name or team label; no e-mail address." };
 
+/** Where the browser keeps the label of the last action; never where a token names the caller. */
+const LAST_LABEL = "label";
+
 /** True if the page may offer changes: the token has the scope, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
@@ -17,13 +20,15 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const errorBox = el("div", {});
   const button = el("button", { class: "main" }, verb);
   const form = el("form", {}, typeof text === "string" ? el("p", {}, text) : text, el("div", { class: "fields" }, fields,
-    isOpen && field("Your label", el("input", { name: "by", required: true, ...LABEL }),
+    isOpen && field("Your label", el("input", { name: "by", required: true, ...LABEL, value: localStorage.getItem(LAST_LABEL) ?? "" }),
       "A name or team label, such as incident-lead; no e-mail address.")),
   !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), errorBox);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      const answer = await busy(button, "Recording …", () => send(Object.fromEntries(new FormData(form))));
+      const values = Object.fromEntries(new FormData(form));
+      const answer = await busy(button, "Recording …", () => send(values));
+      if (isOpen) localStorage.setItem(LAST_LABEL, values.by);
       box.close();
       await during(`${past}. Loading the page again …`, () => done(answer));
     } catch (error) {
