@@ -108,7 +108,13 @@ const MUTED_BY = { provider_incident: "a provider incident", worker_down: "a wor
 export const mutedWords = (reason) => `muted by ${MUTED_BY[reason] ?? words(reason).toLowerCase()}`;
 
 /** The detail of an event in words; empty for an unknown cause. A silence's reason is a person's own words. */
-export const eventDetail = ({ event, detail }) => (detail === "unknown_cause" ? "" : event === "silenced" ? detail : words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase())));
+export function eventDetail({ event, detail }) {
+  if (!detail || detail === "unknown_cause" || event === "silenced") return detail === "unknown_cause" ? "" : detail;
+  // An alert whose every cause is another alert is muted by it.
+  const causes = ["opened", "cause"].includes(event) ? detail.split(", ") : [];
+  if (causes.length && causes.every((cause) => Object.hasOwn(MUTED_BY, cause))) return words(listed(causes.map(mutedWords)));
+  return words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase()));
+}
 
 /** A subject that may wrap after an underscore only. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);

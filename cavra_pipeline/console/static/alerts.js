@@ -84,7 +84,7 @@ const nextStep = (alert, step, place) => [step, place && [" ", el("a", { href: p
 
 function stateOf(alert, silences) {
   const silence = silenceOf(silences, alert.kind, alert.subject);
-  const muted = silence ? `. ${silenceWords(silence)}` : alert.muted_by ? `, muted: ${words(alert.muted_by).toLowerCase()}` : "";
+  const muted = silence ? `. ${silenceWords(silence)}` : alert.muted_by ? `, ${mutedWords(alert.muted_by)}` : "";
   return stateWords(alert) + (alert.acknowledged_by ? ` by ${alert.acknowledged_by}` : "") + muted;
 }
 
@@ -101,8 +101,12 @@ const mutedList = (rows, cause) => rows.length > 0 && el("details", { "data-key"
 function openAlerts(answer, schedules, context, reload) {
   const causes = new Map(answer.alerts.map((alert) => [alert, causeOf(alert, answer.alerts)]));
   const visibleAlerts = answer.alerts.filter((alert) => !causes.get(alert) || causes.get(causes.get(alert)));
-  const mutedCount = answer.alerts.length - visibleAlerts.length;
-  return table({ key: "alerts", caption: "Open alerts", note: mutedCount > 0 && `${plural(mutedCount, "more is", "more are")} muted by a cause in the table`, rows: visibleAlerts, columns: alertColumns(answer, causes, context, reload) });
+  // As the command status counts them: muted under their cause, and silenced.
+  const mutedCount = answer.alerts.filter((alert) => alert.muted_by).length;
+  const hiddenCount = answer.alerts.length - visibleAlerts.length;
+  const hidden = hiddenCount > 0 && `${hiddenCount === mutedCount ? "" : `${hiddenCount.toLocaleString("en")} of them `}under the alert that mutes ${hiddenCount === 1 ? "it" : "them"}`;
+  const note = mutedCount > 0 && [`${mutedCount.toLocaleString("en")} muted`, hidden].filter(Boolean).join(", ");
+  return table({ key: "alerts", caption: "Open alerts", note, rows: visibleAlerts, columns: alertColumns(answer, causes, schedules, context, reload) });
 }
 
 const alertColumns = (answer, causes, schedules, context, reload) => [
