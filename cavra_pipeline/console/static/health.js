@@ -5,7 +5,7 @@ import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSec
 import { causeLines, incidentsOf, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
-import { WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { GATES, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -80,7 +80,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
     askIfThere("/slots", { since, until }),
     ask("/incidents", { as_of: until, open: true }),
   ]);
-  const failedExecutions = executions.rows.filter((execution) => execution.status !== "delivered");
+  const failedRetries = failedRetriesOf(executions.rows, lane);
   const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
   const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
   const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: health.recommended_actions[at] }))
@@ -103,14 +103,14 @@ async function report(health, metadata, lane, context, reload, saveButton) {
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
       ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
       ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count - health.skipped_execution_count],
-      ["Retries skipped", health.skipped_execution_count], ["Unresolved retries", health.unresolved_failed_execution_count], ["Approval gaps", health.approval_pending_count],
-      ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Records", health.evidence_record_count],
+      ["Retries skipped", health.skipped_execution_count], ["Unresolved retries", health.unresolved_failed_execution_count], ...gateTiles(health), ["Records", health.evidence_record_count],
       // Rare counts: shown only if not zero.
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
     ]),
     healthTimeline(health, runs.rows.map((run) => run.record), laneSlots, lane.usual_interval_minutes !== null),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and retries of the window are shown; the figures above count all."),
-    el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
+    statusLine(),
+    (GATES[health.lane] === "acknowledgement" || gaps.length > 0) && [el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: reload, buttonClass: warning ? null : "main", warning })),
     gaps.length > 0 && el("p", { class: "soft" }, decidedWords(gaps) ? `${decidedWords(gaps)}: a person has decided, and the retry stays held. The others have no answer yet.` : "No one has answered these yet."),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries without an acknowledgement that releases them, those without an answer first", rows: splitByAnswer(health.acknowledgement_gaps.map((gap) => ({ ...gap, state: gap.acknowledgement_state }))).flat(), empty: "none", columns: [
@@ -119,21 +119,22 @@ async function report(health, metadata, lane, context, reload, saveButton) {
       { name: "since", title: "Since", value: (gap) => gap.since, cell: (gap) => time(gap.since, true) },
       { name: "state", title: "Acknowledgement", value: (gap) => words(gap.state), cell: (gap) => (gap.state ? tag("warning", words(gap.state)) : "none") },
       { name: "act", title: "Action", cell: (gap) => buttonFor(subjectOf(health.lane, gap), gap.provider, `gap-${subjectOf(health.lane, gap)}-${gap.provider}`) },
-    ] }),
-    health.approval_gaps.length > 0 && [el("h2", {}, "Approval gaps"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, columns: [
+    ] })],
+    (GATES[health.lane] === "approval" || health.approval_gaps.length > 0) && [el("h2", {}, "Approval gaps"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (gap) => subjectOf(health.lane, gap), cell: (gap) => deliveryLink(health.lane, subjectOf(health.lane, gap), gap.provider) },
       { name: "provider", title: "Provider", value: (gap) => providerName(gap.provider) },
       { name: "since", title: "Since", value: (gap) => gap.since, cell: (gap) => time(gap.since, true) },
       { name: "state", title: "Approval", value: (gap) => words(gap.approval_state) || "none" },
     ] })],
     el("h2", {}, "Failed or skipped retries"),
-    table({ key: "failed", isTitled: false, caption: "Retries that failed or were skipped in the window", rows: failedExecutions, empty: "none", columns: [
-      { name: "at", title: "At", value: (execution) => execution.record.created_at, cell: (execution) => time(execution.record.created_at) },
-      { name: "subject", title: "Subject", value: (execution) => execution.subject, cell: (execution) => deliveryLink(health.lane, execution.subject, execution.record.provider) },
-      { name: "provider", title: "Provider", value: (execution) => providerName(execution.record.provider) },
-      { name: "status", title: "Status", value: (execution) => execution.status },
-      { name: "record", title: "Record", cell: (execution) => [el("button", { type: "button", "aria-label": `Open the record of ${execution.subject}, ${execution.record.provider}`,
-        onclick: () => showDocument(`Retry ${execution.record.session_id}`, execution.record) }, "Open"), " ", buttonFor(execution.subject, execution.record.provider, `failed-${execution.record.session_id}`)] },
+    table({ key: "failed", isTitled: false, caption: "Retries that failed or were skipped in the window, unresolved ones first", rows: failedRetries, empty: "none", columns: [
+      { name: "at", title: "At", value: (retry) => retry.record?.created_at, cell: (retry) => (retry.record ? time(retry.record.created_at) : "before the window") },
+      { name: "subject", title: "Subject", value: (retry) => retry.subject, cell: (retry) => deliveryLink(health.lane, retry.subject, retry.provider) },
+      { name: "provider", title: "Provider", value: (retry) => providerName(retry.provider) },
+      { name: "status", title: "Status", value: (retry) => words(retry.status) },
+      { name: "state", title: "Now", value: (retry) => Object.keys(RETRY_STATES).indexOf(retry.state), cell: (retry) => tag(...RETRY_STATES[retry.state]) },
+      { name: "record", title: "Record", cell: (retry) => [retry.record && el("button", { type: "button", "aria-label": `Open the record of ${retry.subject}, ${retry.provider}`,
+        onclick: () => showDocument(`Retry ${retry.record.session_id}`, retry.record) }, "Open"), " ", retry.state === "unresolved" && buttonFor(retry.subject, retry.provider, `failed-${retry.subject}-${retry.provider}`)] },
     ] }),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),
@@ -141,6 +142,32 @@ async function report(health, metadata, lane, context, reload, saveButton) {
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
     proofFoot(health, `/lanes/${health.lane}/health/bundle`, Object.fromEntries(PARAMETERS.map((name) => [name, health[name]]))),
   ];
+}
+
+/** What became of a retry that failed or was skipped: its level and text. */
+const RETRY_STATES = { unresolved: ["critical", "Unresolved"], superseded: ["wait", "Superseded"], resolved: ["healthy", "Resolved since"] };
+
+/** Retries that failed or were skipped, those that the lane counts as unresolved first; `executions` has the newest first. */
+function failedRetriesOf(executions, lane) {
+  const key = (row) => `${row.subject} ${row.provider}`;
+  const unresolved = new Map(lane.alerts.filter((alert) => alert.record_type === "execution").flatMap((alert) => alert.pairs).map((pair) => [key(pair), pair]));
+  const seen = new Set();
+  const rows = executions.filter((execution) => execution.status !== "delivered").map(({ subject, status, record }) => {
+    const row = { subject, provider: record.provider, status, record };
+    const state = !unresolved.has(key(row)) ? "resolved" : seen.has(key(row)) ? "superseded" : "unresolved";
+    seen.add(key(row));
+    return { ...row, state };
+  });
+  const older = [...unresolved.values()].filter((pair) => !seen.has(key(pair))).map((pair) => ({ ...pair, status: "", state: "unresolved" }));
+  return Object.keys(RETRY_STATES).flatMap((state) => [...rows, ...older].filter((row) => row.state === state));
+}
+
+/** What the lane's gate holds up: gaps of the kind that it asks for; in a lane of health alerts, those not acknowledged yet. */
+function gateTiles(health) {
+  const { lane } = health;
+  if (GATES[lane] === "acknowledgement") return [["Acknowledgement gaps", health.acknowledgement_pending_count]];
+  if (GATES[lane] === "approval") return [["Approval gaps", health.approval_pending_count]];
+  return STATES[lane].length ? [["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count]] : [];
 }
 
 const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);

@@ -117,7 +117,8 @@ const stillOpen = () => (isPast() ? "this instant, still open" : "now");
 export function healthTimeline(health, runs, slots, isSeldom = false) {
   const to = parse(health.as_of);
   const from = to - health.window_hours * 3600000;
-  const gaps = health.acknowledgement_gaps.filter((gap) => gap.since);
+  const allGaps = [...health.acknowledgement_gaps, ...health.approval_gaps];
+  const gaps = allGaps.filter((gap) => gap.since);
   const rows = [
     { title: "Worker runs", points: runs.filter((run) => parse(run.created_at) >= from).map((run) => ({ at: parse(run.created_at), kind: "good", text: stamp(run.created_at) })) },
     { title: isSeldom ? "Longer than expected" : "Outages", spans: health.outages.map((outage) => {
@@ -128,7 +129,7 @@ export function healthTimeline(health, runs, slots, isSeldom = false) {
     gaps.length > 0 && { title: "Gaps open since", points: gaps.map((gap) => ({ at: parse(gap.since), kind: "late", text: `${gap.provider} since ${stamp(gap.since)}` })) },
   ].filter(Boolean);
   const open = health.outages.filter((outage) => !outage.ended_at).length;
-  const counts = [[runs.length, "worker run"], ...(isSeldom ? [] : [[health.outages.length, "outage"], [open, "open outage"]]), [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]];
+  const counts = [[runs.length, "worker run"], ...(isSeldom ? [] : [[health.outages.length, "outage"], [open, "open outage"]]), [slots.length, "scheduled run"], [allGaps.length, "gap"]];
   const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && !isSeldom && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((outage) =>
     el("li", {}, `${outage.started_at ? stamp(outage.started_at) : "Never ran"} to ${outage.ended_at ? stamp(outage.ended_at) : stillOpen()}: ${outage.missed_runs} runs missed`))));
