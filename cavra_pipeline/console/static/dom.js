@@ -137,8 +137,8 @@ export function span(milliseconds) {
 /** Text that never wraps, such as an age or an id. */
 export const whole = (text) => el("span", { class: "whole" }, text);
 
-/** Splits a sentence so that durations, such as 1 d 17 h, never wrap. */
-export const unbroken = (text) => text.split(/(\b\d+ (?:d|h|min)(?: \d+ (?:h|min))?\b)/).map((part, at) => (at % 2 ? whole(part) : part));
+/** Splits a text so that dates, times and durations, such as 1 d 17 h, never wrap. */
+export const unbroken = (text) => text.split(/(\b\d+ (?:d|h|min)(?: \d+ (?:h|min))?\b|\b\d{4}-\d\d-\d\d\b|\b\d\d:\d\d UTC\b)/).map((part, at) => (at % 2 ? whole(part) : part));
 
 const minutes = (milliseconds) => span(Math.floor(milliseconds / 60000) * 60000);
 
@@ -168,7 +168,7 @@ export const emptyState = (title, ...advice) => el("div", { class: "empty" }, el
 export const hash = (view, parameters = {}) => `#/${view}${query(parameters)}`;
 
 export function facts(rows) {
-  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", { class: value === 0 && "zero" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? value.toLocaleString("en") : String(value)))));
+  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", { class: value === 0 && "zero" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? value.toLocaleString("en") : unbroken(String(value))))));
 }
 
 export function problem(error) {

@@ -1,6 +1,6 @@
 // Sortable tables. Roles are explicit, since the phone's block layout drops the implicit ones.
 
-import { announce, el, plural } from "./dom.js";
+import { announce, el, plural, unbroken } from "./dom.js";
 
 /** Tables with at most this many rows need no sorting. */
 const FEW = 3;
@@ -22,9 +22,10 @@ export function table({ key, caption, columns, rows, note = null, empty = "nothi
     const sortedRows = sortColumn ? [...rows].sort((a, b) => compare(sortColumn.value(a), sortColumn.value(b)) * (order.down ? -1 : 1)) : rows;
     body.replaceChildren(...sortedRows.map((row) => el("tr", { role: "row" }, columns.map((column, at) => {
       const content = column.cell ? column.cell(row) : text(column.value(row));
+      const parts = [content].flat(Infinity).map((part) => (typeof part === "string" ? unbroken(part) : part));
       return el(at ? "td" : "th", {
         role: at ? "cell" : "rowheader", scope: at ? null : "row", class: content === "–" ? "none" : column.number && "number", "data-label": column.title,
-      }, content);
+      }, parts);
     }))));
     for (const head of heads) {
       const isSorted = order && head.dataset.name === order.name;
