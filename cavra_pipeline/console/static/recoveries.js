@@ -35,7 +35,7 @@ export async function render(params, context, root) {
     mayAct && !parameters.as_of && el("p", { class: "acts" }, playbookButton(context, reload)),
     !mayAct && el("p", { class: "soft" }, "Your token may not open or close a recovery: that needs the scope acknowledge."),
     parameters.as_of && el("p", { class: "soft" }, "Recoveries are opened and closed as of now: choose Now above to do so."),
-    openTable(report.recoveries.filter((recovery) => recovery.slo_status !== "closed").sort((a, b) => b.age_minutes - a.age_minutes), report, act),
+    openTable(report.recoveries.filter((recovery) => recovery.slo_status !== "closed"), report, act),
     closedTable(report.recoveries.filter((recovery) => recovery.slo_status === "closed"), act),
     groupsTable(report.recovery_groups), countTables(report), el("details", { "data-key": "limit" }, el("summary", {}, "Another limit"), form)];
 }
