@@ -29,7 +29,7 @@ function view(plan, state) {
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, plan.escalation_count ? `${plural(plan.escalation_count, "escalation")}, ${plan.critical_escalation_count} critical` : isKnown ? "Nothing has to be escalated" : "No recovery is known"),
       el("p", { class: "soft" }, `As of ${stamp(plan.as_of)}. Notifying: ${plan.selected_providers.join(", ") || "no one; name connectors in CAVRA_ESCALATION_CONNECTORS"}.`), state),
-    isKnown && facts([["Open recoveries", plan.open_recovery_count], ["Past the limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Failed retries", plan.failed_execution_count]]),
+    isKnown && facts([["Open recoveries", plan.open_recovery_count], ["Past the limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Audit retries failed", plan.failed_execution_count]]),
     plan.escalation_routes.length ? routes(plan.escalation_routes)
       : emptyState(isKnown ? "There is no open recovery and no unresolved retry." : "No recovery playbook has arrived, so this is no all-clear.", "A recovery opens when a playbook names a connector that fails often.")];
 }
