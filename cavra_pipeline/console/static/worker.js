@@ -48,8 +48,8 @@ export function workerLine(lane, schedules, context) {
 /** How to run this lane's worker, where the button is missing or needs a note. */
 function howToRun(lane, mayRun) {
   if (isPast()) return "A worker runs now, not at a past instant: choose Now above to run it.";
-  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
-  return mayRun ? "A dry run sends nothing; it is recorded as evidence, with what it selects." : "Your token may not run a worker: that needs the scope live.";
+  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too, and counts as the lane's last run, its schedule on or not: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
+  return mayRun ? ["A dry run sends nothing; it is recorded as evidence, with what it selects. ", el("strong", {}, "It counts as the lane's last run"), ", its schedule on or not: an outage ends with it."] : "Your token may not run a worker: that needs the scope live.";
 }
 
 /** What the worker's next run would retry. */
@@ -59,7 +59,7 @@ function nextRun({ plan, pending }, incidents, isLive, buttons, how) {
     el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
     causeLines(plan.lane, incidents, (incident) => retryWarning({ plan, pending }, incident)),
     el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} held for ${gateOf(plan.lane)}.` : ""}`),
-    el("p", { class: "soft" }, how), el("p", { class: "acts" }, buttons));
+    el("p", { class: "soft", id: "how-to-run" }, how), el("p", { class: "acts" }, buttons));
 }
 
 function dueTable({ plan, pending }) {
@@ -80,7 +80,7 @@ function outcome({ run }, lane) {
   return [
     el("section", { class: "verdict healthy", "aria-label": "The run" },
       el("p", { class: "state" }, `${plural(run.selected_retries.length, "retry", "retries")} selected, nothing sent`),
-      el("p", { class: "soft" }, `Dry run ${run.run_id} of ${words(lane).toLowerCase()} at ${stamp(run.as_of)}, recorded as evidence.`)),
+      el("p", { class: "soft" }, `Dry run ${run.run_id} of ${words(lane)} at ${stamp(run.as_of)}, recorded as evidence. It counts as the lane's last run, its schedule on or not.`)),
     facts([["Due", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
       ["Selected", run.selected_retry_count], ["Held for an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
