@@ -65,7 +65,7 @@ export async function render(params, context, root) {
       el("p", { class: "acts" },
         isOpen && alertActs(alert, context, reload, "main"), isOpen && !silence && silenceButton({ ...alert, name: nameOf(alert), key: "silence", context, done: reload }),
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
-        lanes.map((lane) => el("a", { href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
+        lanes.map((lane) => el("a", { href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane)}`)),
         el("a", { href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
     statusLine(),
     gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),

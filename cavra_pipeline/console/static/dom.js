@@ -95,7 +95,7 @@ export const providerName = (name) => (Object.hasOwn(PROVIDERS, name) ? PROVIDER
 /** The subject of an alert or a silence, with provider and lane by their names. */
 export function subjectWords({ subject_text: text }) {
   const lane = LANES.find((name) => text === name || text.endsWith(` in ${name}`));
-  return text.replace(lane ?? "", words(lane).toLowerCase()).replace(/^\w+(?= in | since |$)/, providerName);
+  return text.replace(lane ?? "", words(lane)).replace(/^\w+(?= in | since |$)/, providerName);
 }
 
 /** The subject of a decision, gap or forecast; each lane stores it in its own field. */

@@ -44,7 +44,7 @@ export async function render(params, context, root) {
     const values = Object.fromEntries(new FormData(form));
     const { lane, ...parameters } = { ...values, as_of: asOf() };
     history.replaceState(history.state, "", hash("health", { ...values, run: 1, as_of: params.as_of }));
-    swap(result, loading(`the health of ${words(lane).toLowerCase()}`));
+    swap(result, loading(`the health of ${words(lane)}`));
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...parameters, keep: isSaved });
       const saveButton = maySave && !isSaved && el("button", { type: "button", "data-key": "save-report", onclick: () => run(true) }, "Save the report");

@@ -163,7 +163,7 @@ function otherPoints(lanes, quarantinedCount, findingCount) {
   const alerts = lanes.flatMap((lane) => lane.outstanding_acknowledgements.map((alert) => ({ state: alert.acknowledgement_state })));
   const decided = decidedWords(alerts);
   return [
-    ...lanes.filter((lane) => lane.usual_interval_minutes).map((lane) => link("health", lane.lane, `the worker of ${words(lane.lane).toLowerCase()} ${intervals(lane)}`, { lane: lane.lane, run: 1 })),
+    ...lanes.filter((lane) => lane.usual_interval_minutes).map((lane) => link("health", lane.lane, `the worker of ${words(lane.lane)} ${intervals(lane)}`, { lane: lane.lane, run: 1 })),
     ...(alerts.length ? [link("closure", "alerts", `${plural(alerts.length, "health alert")} to acknowledge${decided && ` (${decided})`}`)] : []),
     ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + ` since ${daysAgo(6)}`, { from: daysAgo(6) })] : []),
   ];

@@ -36,7 +36,7 @@ export async function render(params, context, root) {
     announce(summaryOf(planAnswer));
   };
   const draw = async () => {
-    swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
+    swap(result, loading(`the plan of ${words(form.elements.lane.value)}`));
     try {
       await show(await fetchPlan(form, params), false);
     } catch (error) {

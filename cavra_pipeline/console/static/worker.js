@@ -20,7 +20,7 @@ export async function render(params, context) {
   const mayRun = !context.status || context.status.scopes.includes("live");
   const isLive = context.status?.live_lanes.includes(lane);
   const run = async ({ currentTarget: button }) => {
-    swap(result, el("p", { class: "soft" }, `The dry run of ${words(lane).toLowerCase()} is going on …`));
+    swap(result, el("p", { class: "soft" }, `The dry run of ${words(lane)} is going on …`));
     try {
       const answer = await busy(button, "Running …", () => ask(`@${WORKERS[lane]}`, {}, { dry_run: true }));
       swap(result, outcome(answer, lane));
