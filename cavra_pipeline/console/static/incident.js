@@ -7,7 +7,7 @@ import { inOrder, stateTag, statesOf } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, say, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
-import { table } from "./table.js";
+import { scrollRegion, table } from "./table.js";
 
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
@@ -17,13 +17,8 @@ export async function render(params, context, root) {
   const gaps = gapsOf(incident.incident_id, lanes);
   const effect = gaps.length > 0 && effectOf(incident, gaps);
   const unapproved = approvalGapsOf(incident.incident_id, lanes);
-  const states = new Map((await Promise.all([...new Set(incident.pairs.map((pair) => pair.lane))].map((name) => ask(`/lanes/${name}/plan`, at)))).flatMap((planAnswer) => planAnswer.plan.retry_decisions
-    .filter((decision) => decision.provider === incident.provider).map((decision) => [`${planAnswer.plan.lane} ${subjectOf(planAnswer.plan.lane, decision)}`, statesOf(planAnswer)(decision)])));
-  const pendingKeys = new Set([...gaps, ...unapproved].map((gap) => `${gap.lane} ${gap.subject}`));
-  const stateOf = (pair) => {
-    const key = `${pair.lane} ${pair.subject}`;
-    return states.get(key) === "wait" && pendingKeys.has(key) ? "wait_then_gate" : states.get(key);
-  };
+  const plans = await Promise.all([...new Set(incident.pairs.map((pair) => pair.lane))].map((name) => ask(`/lanes/${name}/plan`, at)));
+  const rows = incidentRows(incident, plans, new Set([...gaps, ...unapproved].map((gap) => `${gap.lane} ${gap.subject}`)));
   const reload = async (outcome) => {
     swap(root, await render(params, context, root));
     say(root, outcome);
@@ -55,11 +50,21 @@ export async function render(params, context, root) {
     facts([["Failures", incident.failure_count], ["Deliveries that failed", incident.subject_count],
       ["Last success before", incident.last_success_at ? stamp(incident.last_success_at) : "none"], ["Statuses", incident.status_codes.join(", ") || "none"],
       ["Need an acknowledgement", gaps.length], ["Need an approval", unapproved.length]]),
-    table({ key: "pairs", caption: "Deliveries that have not arrived yet", rows: incident.pairs, empty: `none: ${plural(incident.subject_count, "delivery", "deliveries")} failed and all have arrived since.`, columns: [
-      { name: "subject", title: "Subject", value: (pair) => pair.subject, cell: (pair) => el("a", { href: hash("delivery", { ...pair, provider: incident.provider }), "data-key": `pair-${pair.lane}-${pair.subject}` }, pair.subject) },
-      { name: "lane", title: "Lane", value: (pair) => words(pair.lane) },
-      { name: "state", title: "State", value: stateOf, cell: (pair) => (stateOf(pair) ? stateTag(stateOf(pair), pair.lane) : "–") },
-    ] })];
+    scrollRegion("pairs", "Deliveries that have not arrived yet", table({ key: "pairs", caption: "Deliveries that have not arrived yet", rows, empty: `none: ${plural(incident.subject_count, "delivery", "deliveries")} failed and all have arrived since.`, columns: [
+      { name: "subject", title: "Subject", value: (pair) => pair.subject, cell: (pair) => [el("a", { href: hash("delivery", { lane: pair.lane, subject: pair.subject, provider: incident.provider }), "data-key": `pair-${pair.lane}-${pair.subject}` }, pair.subject), el("small", {}, words(pair.lane))] },
+      { name: "state", title: "State", value: (pair) => pair.state, cell: (pair) => (pair.state ? stateTag(pair.state, pair.lane) : "–") },
+      { name: "failures", title: "Failures", value: (pair) => pair.decision?.retry_count, cell: (pair) => (pair.decision ? `${pair.decision.retry_count} of ${pair.decision.max_retry_attempts}` : "–"), number: true },
+      { name: "latest", title: "Last attempt", value: (pair) => pair.decision?.latest_delivery_at, cell: (pair) => time(pair.decision?.latest_delivery_at) },
+    ] }))];
+}
+
+/** The deliveries of an incident with their decisions and states, in the order of a plan; `pendingKeys` are those that need a person. */
+function incidentRows({ provider, pairs }, plans, pendingKeys) {
+  const known = new Map(plans.flatMap((planAnswer) => planAnswer.plan.retry_decisions.filter((decision) => decision.provider === provider)
+    .map((decision) => [`${planAnswer.plan.lane} ${subjectOf(planAnswer.plan.lane, decision)}`, { decision, state: statesOf(planAnswer)(decision) }])));
+  const rows = pairs.map((pair) => ({ ...pair, ...known.get(`${pair.lane} ${pair.subject}`) }));
+  const ordered = inOrder(rows.filter((row) => row.decision), (row) => row.state, (row) => row.decision);
+  return [...ordered, ...rows.filter((row) => !row.decision)].map((row) => (row.state === "wait" && pendingKeys.has(`${row.lane} ${row.subject}`) ? { ...row, state: "wait_then_gate" } : row));
 }
 
 /** Says that no incident of an id is known; at a past instant, when it began. */
