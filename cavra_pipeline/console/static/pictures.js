@@ -14,7 +14,8 @@ export function scale(from, to, left, width) {
   return (at) => left + ((Math.min(Math.max(at, from), to) - from) / (to - from || 1)) * (width - left - 10);
 }
 
-export function timeAxis(from, to, x, height, maxCount) {
+/** Ticks at round instants. A label keeps away from the edges, which have labels of their own: `leftRoom` and `rightRoom` are in px. */
+export function timeAxis(from, to, x, height, maxCount, leftRoom = 0, rightRoom = 62) {
   const step = STEPS.find((size) => (to - from) / size <= maxCount) || 366 * DAY;
   const marks = [];
   const right = x(to);
@@ -23,8 +24,7 @@ export function timeAxis(from, to, x, height, maxCount) {
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const text = new Date(at).toISOString();
     marks.push(svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 4, y2: height - 18 }));
-    // The right edge has a label: an instant takes more room than a word.
-    if (right - x(at) > (isPast() ? 112 : 62)) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : isFirst ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16)));
+    if (right - x(at) > rightRoom && x(at) - x(from) >= leftRoom) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : isFirst ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16)));
     isFirst = false;
   }
   return marks;
@@ -77,12 +77,16 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
           room >= 7 * mark.label.length && svg("text", { class: "tick strong", x: x(mark.at) + 11, y: top + 15 }, mark.label));
       }));
   });
-  const nowText = isPast() ? stamp(new Date(now).toISOString()).slice(5, 16) : "now";
-  const last = now < to ? [...edge(x(now), height, nowText), ...edge(x(to), height, "due")] : edge(x(to), height, nowText);
-  const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
+  const dateOf = (at) => stamp(new Date(at).toISOString()).slice(5, 16);
+  const nowText = isPast() ? dateOf(now) : `now, ${dateOf(now)}`;
+  const dueText = `due ${dateOf(to)}`;
+  // A character is at most 7 px wide; a label without room is dropped.
+  const last = now < to ? [...edge(x(now), height, x(now) - left > 7 * nowText.length && x(to) - x(now) > 7 * dueText.length ? nowText : ""), ...edge(x(to), height, dueText)] : edge(x(to), height, nowText);
+  const first = x(to) - left > 240 && svg("text", { class: "tick strong", x: left, y: height - 4 }, dateOf(from));
+  const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8, 120, x.knee ? 62 : 150);
   const kneeLine = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
-    !isNarrow && svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, "shortened")];
-  return figure(title, summary, width, height, [axis, rowGroups, kneeLine || [], last], ...below);
+    x(now) - x(x.knee) > 190 && svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, "shortened")];
+  return figure(title, summary, width, height, [axis, rowGroups, kneeLine || [], first || [], last], ...below);
 }
 
 /** A bar of a lane's failing deliveries by state: parts [[kind, count]], scaled to the longest bar of the table. */
