@@ -16,17 +16,20 @@ import httpx
 import pytest
 from hypothesis import given, settings
 
+from cavra_pipeline.alerts.leaks import handle_leaks
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import service as service_module
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Service
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, served
 from tests.cli.command import command
 from tests.retry.histories import PARAMETERS, POLICIES, histories
 from tests.support import (
     AS_OF,
+    DAY,
     NOW,
     acknowledgement,
     delivery,
@@ -234,6 +237,21 @@ def test_a_leak_is_resolved_over_http_and_an_alert_that_ends_by_itself_is_not(tm
     assert answers["secret_finding"].json()["alert"]["state"] == "resolved"
     assert (answers["failed_run"].status_code, unknown.status_code) == (409, 404)
     assert [row["kind"] for row in left] == ["failed_run"]
+
+
+def test_the_status_counts_the_leaks_that_were_open_at_an_instant(tmp_path: Path) -> None:
+    token = "ghp_" + "0123456789abcdefghij0123456789abcdef"
+    home = ingested(tmp_path, [delivery(signer=token), delivery(subject="other")])
+    with state_of(home).writing() as c:
+        handle_leaks(c, DAY, newest=1, now=NOW + timedelta(hours=2))
+    instants = [NOW + shift for shift in (-timedelta(days=20), timedelta(hours=1), timedelta(hours=3))]
+    with served(home, dagster=NoDagster(), clock=lambda: NOW + timedelta(hours=5)) as one, one.client() as client:
+        asked = [client.get("/api/v1/status", params={"as_of": at.isoformat()}) for at in instants]
+        wrong = client.get("/api/v1/status", params={"as_of": "yesterday"})
+
+    assert [answer.json()["evidence"]["open_leak_days"] for answer in asked] == [[], [DAY], []]
+    assert {answer.json()["now"] for answer in asked} == {(NOW + timedelta(hours=5)).isoformat()}
+    assert wrong.status_code == 422
 
 
 def test_an_acknowledgement_is_seen_by_the_very_next_question(tmp_path: Path) -> None:
