@@ -1,0 +1,220 @@
+"""What the pages say needs a person, and what an action did: in the same words and order as the command line."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from cavra_pipeline.alerts.leaks import handle_leaks
+from cavra_pipeline.alerts.lifecycle import observe
+from cavra_pipeline.alerts.signals import Observation, Signal
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import AlertPolicy, Settings
+from cavra_pipeline.state import state_of
+from tests.api.server import NoDagster, Served, served
+from tests.console.browser import bad_month, service_of, shown, watched
+from tests.support import DAY, NOW, delivery, execution, ingested
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
+#: Lists of tiles whose last row has one tile alone that does not fill it.
+LONE_TILES = """() => [...document.querySelectorAll('.facts')].filter(list => {
+    const tops = [...list.children].map(tile => tile.offsetTop);
+    const last = tops.filter(top => top === tops.at(-1)).length;
+    return last === 1 && new Set(tops).size > 1 && list.lastElementChild.offsetWidth < list.offsetWidth;
+}).length"""
+
+
+class Alive(NoDagster):
+    """A Dagster whose daemon runs."""
+
+    def state(self) -> dict[str, Any]:
+        return {"daemon": "alive"}
+
+
+def month_with_alerts(folder: Path) -> Settings:
+    home = bad_month(folder)
+    signals = [
+        Signal(
+            "worker_down", "auditor_export", "critical", NOW - timedelta(days=7), evidence={"lane": "auditor_export"}
+        ),
+        Signal(
+            "provider_incident", "servicenow since 2026-06-20", "critical", NOW, evidence={"provider": "servicenow"}
+        ),
+        Signal("failed_execution", "servicenow in executive_report", "critical", NOW, "provider_incident"),
+    ]
+    with state_of(home).writing() as c:
+        observe(c, Observation({signal.kind for signal in signals}, signals), now=NOW, policy=AlertPolicy())
+    return home
+
+
+service = service_of(month_with_alerts, dagster=Alive, ticks=True)
+
+
+def test_a_past_instant_has_the_leaks_that_were_open_then_and_none_of_later(tmp_path: Path, browser: Browser) -> None:
+    home = ingested(tmp_path, {DAY: [delivery(signer=TOKEN), delivery(subject="other")]})
+    with state_of(home).writing() as c:
+        handle_leaks(c, DAY, newest=1, now=NOW + timedelta(hours=2))
+    before, then, later = (
+        f"{NOW + shift:%Y-%m-%dT%H:%M:%S}" for shift in (-timedelta(days=20), timedelta(hours=1), timedelta(hours=3))
+    )
+    clock = lambda: NOW + timedelta(hours=5)  # noqa: E731
+    with served(home, dagster=NoDagster(), clock=clock) as one, watched(browser) as seen, one.client() as client:
+        counts = [
+            client.get("/api/v1/status", params={"as_of": f"{at}Z"}).json()["evidence"]["open_leak_count"]
+            for at in (before, then, later)
+        ]
+        page = shown(seen.context.new_page(), f"{one.url}/#/overview?as_of={then}")
+        page.get_by_role("link", name="1 leaked secret in evidence").wait_for()
+        page.goto(f"{one.url}/#/intake?as_of={then}")
+        page.get_by_text("To rotate", exact=True).wait_for()
+        assert page.locator(".facts div", has_text="Leaked secrets to rotate").locator("dd").inner_text() == "1"
+        page.goto(f"{one.url}/#/executive?as_of={then}")
+        page.get_by_text("1 leaked secret was found in evidence").wait_for()
+        page.goto(f"{one.url}/#/intake?as_of={later}")
+        page.get_by_text("Handled", exact=True).wait_for()
+    assert counts == [0, 1, 0]
+    assert seen.complaints == []
+
+
+def test_a_worker_that_is_down_says_when_its_schedule_is_due(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        due = {row["schedule"]: row["next_due_at"] for row in client.get("/api/v1/slots").json()["schedules"]}
+        at = f"{datetime.fromisoformat(due[LANES['auditor_export'].schedule]):%H:%M} UTC"
+        alert = next(one for one in client.get("/api/v1/alerts").json()["alerts"] if one["kind"] == "worker_down")
+        for view in (
+            "worker?lane=auditor_export",
+            "health?lane=auditor_export&run=1",
+            "alerts",
+            f"alert?id={alert['alert_id']}",
+        ):
+            page = shown(seen.context.new_page(), f"{service.url}/#/{view}")
+            page.get_by_text(f"The schedule is due at {at}, which ends the outage; if it does not").wait_for()
+        page = shown(page, f"{service.url}/?again#/overview")
+        page.get_by_text(re.compile(r"Next: The schedules? (is|are) due at .*, which ends the outage")).wait_for()
+        page = shown(page, f"{service.url}/?past#/worker?lane=auditor_export&as_of={NOW:%Y-%m-%dT%H:%M:%S}")
+        page.get_by_text("Check that the schedule is on").wait_for()
+    assert seen.complaints == []
+
+
+def test_alerts_say_what_mutes_them_and_what_an_action_did(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        page = shown(seen.context.new_page(), f"{service.url}/#/alerts")
+        detail = page.locator("tr", has_text="Failed execution: ServiceNow in Executive report").locator("td").last
+        assert detail.inner_text() == "Muted by a provider incident"
+        page.get_by_role("button", name="Acknowledge alert: Worker down of Auditor export").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge alert").click()
+        said = page.locator("#said[role=status]")
+        expect(said).to_have_text("Acknowledged by incident-lead: Worker down of Auditor export.")
+
+        page.get_by_role("button", name="Silence worker down of Auditor export").click()
+        assert page.get_by_label("Your label").input_value() == "incident-lead"
+        page.get_by_label("Why").fill("known")
+        page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()
+        expect(said).to_contain_text("Silenced by incident-lead until")
+        muted = sum(bool(one["muted_by"]) for one in client.get("/api/v1/alerts").json()["alerts"])
+        note = page.locator("caption", has_text="Open alerts").locator("small")
+        expect(note).to_contain_text(f"{muted} muted, {muted - 1} of them under the alert that mutes it")
+    assert seen.complaints == []
+
+
+def decisions_of(page: Page) -> list[tuple[str, str]]:
+    page.locator("#decisions tbody tr").first.wait_for()
+    rows = page.locator("#decisions tbody tr").all()
+    return [(row.locator("th").inner_text(), row.locator("td").first.inner_text().lower()) for row in rows]
+
+
+def test_a_plan_lists_what_can_go_first_and_a_delivery_stays_in_its_part_of_the_menu(
+    service: Served, browser: Browser
+) -> None:
+    lane = LANES["recovery_escalation"]
+    with watched(browser) as seen, service.client() as client:
+        answer = client.get(f"/api/v1/lanes/{lane.name}/plan").json()
+        held = {(pair["subject"], pair["provider"]) for pair in answer["pending"]}
+        rows = []
+        for decision in answer["plan"]["retry_decisions"]:
+            pair = decision[lane.subject_field], decision["provider"]
+            place = {"retry": int(pair in held), "wait": 2, "suppress": 3}[decision["action"]]
+            rows.append((place, decision["next_retry_at"] or decision["latest_delivery_at"], pair))
+        page = shown(seen.context.new_page(), f"{service.url}/#/plan?lane={lane.name}&max_retry_attempts=9")
+        page.get_by_text("It is exhausted by the lane's own policy, and ready or held by this one.").first.wait_for()
+        page = shown(page, f"{service.url}/?again#/plan?lane={lane.name}")
+        assert decisions_of(page) == [pair for _, _, pair in sorted(rows, key=lambda row: row[:2])]
+
+        page.locator("#decisions tbody th a").first.click()
+        page.get_by_role("heading", name="Delivery", exact=True).wait_for()
+        current = page.get_by_role("navigation", name="Views").locator("[aria-current=page]")
+        assert current.inner_text() == "Retry plan"
+        page.goto(f"{service.url}/#/health?lane={lane.name}&run=1")
+        page.locator("table th a").first.click()
+        page.get_by_role("heading", name="Delivery", exact=True).wait_for()
+        assert current.inner_text() == "Retry health"
+        page.locator("figure", has_text="Attempts over time").wait_for()
+        labels = page.locator("figure", has_text="Attempts over time").locator("text.strong").all_text_contents()
+        dated = [label for label in labels if re.search(r"\d\d-\d\d \d\d:\d\d", label)]
+        assert len(dated) >= 2
+    assert seen.complaints == []
+
+
+def test_an_incident_counts_the_failures_of_each_delivery(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        incident = client.get("/api/v1/incidents", params={"open": True}).json()["incidents"][0]
+        page = shown(seen.context.new_page(), f"{service.url}/#/incident?id={incident['incident_id']}")
+        rows = page.locator("#pairs tbody tr")
+        assert rows.count() == len(incident["pairs"])
+        for name in ("Failures", "Last attempt"):
+            texts = page.locator(f"#pairs td[data-label='{name}']").all_inner_texts()
+            assert all(re.match(r"\d", text) for text in texts), name
+    assert seen.complaints == []
+
+
+def test_a_lane_shows_its_own_gate_and_the_retries_that_are_open(tmp_path: Path, browser: Browser) -> None:
+    at = NOW - timedelta(hours=9)
+    lines = [
+        delivery(at, failed=["slack", "teams"], providers=["slack", "teams"]),
+        execution(at + timedelta(hours=1), provider="slack"),
+        execution(at + timedelta(hours=2), provider="slack"),
+        execution(at + timedelta(hours=1), provider="teams"),
+        execution(at + timedelta(hours=3), provider="teams", status="delivered"),
+        delivery(at + timedelta(hours=3), providers=["teams"]),
+    ]
+    home = ingested(tmp_path, lines)
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen, one.client() as client:
+        report = client.get("/api/v1/lanes/recovery_escalation/health", params={"keep": False}).json()["health"]
+        page = shown(seen.context.new_page(), f"{one.url}/#/health?lane=recovery_escalation&run=1")
+        table = page.locator("table", has=page.locator("caption", has_text="Retries that failed or were skipped"))
+        table.wait_for()
+        assert table.locator("td[data-label=Now]").all_inner_texts() == ["Unresolved", "Superseded", "Resolved since"]
+        assert report["unresolved_failed_execution_count"] == 1
+        assert table.get_by_role("button", name="Acknowledge").count() == 1
+        tiles = page.locator(".facts dt").all_inner_texts()
+        assert {"Acknowledgement gaps", "Approval gaps"} & {*tiles} == {"Acknowledgement gaps"}
+        page.get_by_text("A live retry needs an operator's acknowledgement.").wait_for()
+
+        page.get_by_role("button", name="Acknowledge subject-1, slack").first.click()
+        page.get_by_label("Your label").fill("on-call")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge", exact=True).click()
+        expect(page.locator("#said")).to_have_text("Recorded as acknowledged: subject-1, Slack.", timeout=30_000)
+        assert page.evaluate("localStorage.getItem('label')") == "on-call"
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 700, 900, 1280, 1600])
+def test_no_tile_is_alone_in_a_row_and_no_date_is_broken(service: Served, browser: Browser, width: int) -> None:
+    with watched(browser, width=width) as seen:
+        page = seen.context.new_page()
+        views = [f"health?lane={lane}&run=1" for lane in ("executive_report", "recovery_health_alert")]
+        for view in (*views, "history", "intake", "delivery?subject=x&provider=slack"):
+            shown(page, f"{service.url}/?{abs(hash(view))}#/{view}")
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate(LONE_TILES) == 0, view
+        shown(page, f"{service.url}/?days#/intake")
+        days = page.locator("tbody th .whole")
+        assert days.count() > 0
+        assert {day.evaluate("node => node.getClientRects().length") for day in days.all()} == {1}
