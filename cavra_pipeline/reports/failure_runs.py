@@ -20,7 +20,7 @@ _MOST_SUBJECTS: Final = 20
 
 _SHARE: Final = timedelta(days=INCIDENT_DAYS)
 #: How far back the newest successes are looked for, one after the other.
-_LOOKS_BACK: Final = (*(timedelta(hours=6 * 4**n) for n in range(6)), timedelta.max)
+_LOOKS_BACK: Final = (*(timedelta(hours=6 * 16**n) for n in range(3)), timedelta.max)
 
 Pair = tuple[str, str]
 #: What an instant sees of a run: how many failures, how many of them delivered meanwhile, and whether it has ended.
