@@ -51,7 +51,7 @@ function stateField(lanes) {
   return field("State", choice("state", states.map((state) => [state]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
 }
 
-const LIMITS = "Records who takes care, and what was decided. It sends nothing and fixes nothing by itself.";
+const LIMITS = "This records who handles it and what they decided. It sends nothing and fixes nothing by itself.";
 
 export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null }) {
   if (!mayAct(context) || !STATES[lane].length) return null;
@@ -101,7 +101,7 @@ function pairChoice(pairs, unit) {
     `${words(pair.lane)}: ${pair.subject}, ${providerName(pair.provider)}${pair.state ? ` (${words(pair.state).toLowerCase()})` : ""}`));
   const group = (title, rows, isOpen) => rows.length > 0 && el("details", { open: isOpen }, el("summary", {}, title), el("ul", { class: "plain" }, rows.map(row)));
   return el("div", {}, group(plural(openPairs.length, ...unit), openPairs, false),
-    group(`${decidedWords(pairs)}: left as decided, unless you tick it`, decidedPairs, true));
+    group(`${decidedWords(pairs)}: these stay as they are, unless you tick them`, decidedPairs, true));
 }
 
 /**

@@ -139,7 +139,7 @@ export function alertActs(alert, context, reload, buttonClass = null) {
   return [
     // Acknowledging an alert that only a person resolves would resolve it before the secret is rotated.
     !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
-      onclick: () => actForm("Acknowledge an alert", `${title}: records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
+      onclick: () => actForm("Acknowledge an alert", `${title}: this records who handles it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
         (values) => act("acknowledge", values, "Acknowledged"), reload, "Acknowledge alert") }, "Acknowledge alert"),
     alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `end-${alert.alert_id}`, "aria-label": `Resolve ${title}`,
       onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,

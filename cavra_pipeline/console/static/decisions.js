@@ -141,7 +141,7 @@ function decisionColumns(plan, stateOf, isPast) {
 function retryTime(decision, state, plan, isPast) {
   if (state === "suppress") return "never";
   if (state === "retry") return isPast ? "at this instant" : "now";
-  if (state === "gate") return "once given";
+  if (state === "gate") return "once a person agrees";
   const left = Date.parse(decision.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
   return [el("span", { "data-until": isPast ? null : decision.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(decision.next_retry_at))];
 }

@@ -18,9 +18,9 @@ export async function render() {
       { name: "what", title: "Cause", value: titleOf, cell: (incident) => el("a", { href: incidentAddress(incident), "data-key": `see-${incident.incident_id}` }, titleOf(incident)) },
       { name: "state", title: "State", value: (incident) => incident.ended_at ?? "", cell: (incident) => tag(incident.ended_at ? "healthy" : "critical", incident.ended_at ? "Ended" : "Open") },
       { name: "began", title: "Began", value: (incident) => incident.began_at, cell: (incident) => time(incident.began_at) },
-      { name: "for", title: "For", value: (incident) => length(incident), cell: (incident) => whole(span(length(incident))) },
+      { name: "for", title: "Duration", value: (incident) => length(incident), cell: (incident) => whole(span(length(incident))) },
       { name: "failures", title: "Failures", value: (incident) => incident.failure_count, number: true },
-      { name: "pairs", title: "Not delivered yet", value: (incident) => incident.pairs.length, number: true },
+      { name: "pairs", title: "Not arrived", value: (incident) => incident.pairs.length, number: true },
       { name: "lanes", title: "Lanes", value: (incident) => incident.lanes.map(words).join(", ") },
     ] })];
 }

@@ -11,7 +11,7 @@ const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080"
 export function silenceButton({ kind, subject, name, key, context, done }) {
   if (!mayAct(context)) return null;
   const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
-    field("For", choice("minutes", SPANS, "240")),
+    field("Duration", choice("minutes", SPANS, "240")),
     field("Why", el("input", { name: "comment", required: true, ...LABEL, title: "A short label, such as a ticket; no e-mail address.", placeholder: "cause is known" }), "A public-safe label, such as a ticket; no e-mail address."),
   ], context, async ({ minutes, ...values }) => {
     const { silence } = await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...values });
