@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -73,9 +73,10 @@ class HelpCommand(_WithExamples):
     """A command of ours: its options stand under headings, and its errors name them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the command line; an error names the option."""
+        """Reads the command line; an error names the option. A list of numbers may follow its option once."""
+        lists = [p for p in self.params if isinstance(p, click.Option) and p.multiple and p.type is click.INT]
         with self._named():
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, _repeated(args, {name for option in lists for name in option.opts}))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; an error about the value of an option names the option."""
@@ -139,6 +140,21 @@ class HelpGroup(_WithExamples, click.Group):
 
 
 HelpGroup.group_class = HelpGroup
+
+
+def _repeated(args: Iterable[str], options: Collection[str]) -> list[str]:
+    """Returns arguments with an option before each of its numbers: ``--code 404 410`` is ``--code 404 --code 410``."""
+    repeated: list[str] = []
+    option = ""
+    for arg in args:
+        if arg in options:
+            option = arg
+        elif not (option and arg.isdecimal()):
+            option = ""
+        elif repeated[-1] != option:
+            repeated.append(option)
+        repeated.append(arg)
+    return repeated
 
 
 def _folded(example: str) -> str:

@@ -152,6 +152,17 @@ def test_the_same_question_has_the_same_id_however_its_numbers_are_written(home:
     assert asked() != asked("--retry-delay-minutes", "15.5")
 
 
+@pytest.mark.parametrize("codes", [["404", "410"], ["404", "--non-retryable-status-code", "410"]])
+def test_a_list_of_codes_follows_its_option_once_or_is_given_one_by_one(codes: list[str], home: Path) -> None:
+    words = ["--non-retryable-status-code", *codes, "--max-retry-attempts", "4"]
+    asked = command(home, "retry-plan", *ASKED, *words, "--json")
+    lost = command(home, "retry-plan", *ASKED, "--max-retry-attempts", "4", "410")
+
+    assert asked.document["non_retryable_status_codes"] == [404, 410]
+    assert asked.document["max_retry_attempts"] == 4
+    assert (lost.code, "unexpected extra argument" in lost.err) == (2, True)
+
+
 def test_the_boundary_s_lists_show_places_and_never_values(home: Path) -> None:
     held, found = command(home, "quarantine", "--json").document, command(home, "findings", "--json").document
 
