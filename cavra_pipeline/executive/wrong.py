@@ -59,6 +59,7 @@ def what_is_wrong(
         is_daemon_off: Whether no Dagster daemon runs where one should; the demo ends without one by design.
     """
     incidents, lanes, down = overview["incidents"], overview["lanes"].values(), _down(overview)
+    due_count = sum(lane["retryable_count"] for lane in lanes)
     explained = {name for incident in incidents for name in incident["lanes"]} | {name for name, _ in down}
     return [
         *([_DAEMON_OFF] if is_daemon_off else []),
@@ -67,7 +68,7 @@ def what_is_wrong(
         *_down_lines(down),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
         *_recoveries(overview["recoveries"]),
-        *_held_retries([lane for lane in lanes if lane["held_count"]], sum(lane["retryable_count"] for lane in lanes)),
+        *_held_retries([lane for lane in lanes if lane["held_count"] or lane["held_when_due_count"]], due_count),
         *_unacknowledged([lane for lane in lanes if lane["outstanding_acknowledgements"]]),
         *(
             _of_lane(lane, _first_sentence(lane["worst_alert"]["message"]))
@@ -140,15 +141,19 @@ def _is_covered_by_held(lane: Mapping[str, Any]) -> bool:
 
 def _held_retries(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
     """One line for the held retries of all lanes, as what holds them is the same in each."""
-    if lanes:
-        held_counts: Counter[Gate] = Counter()
-        for lane in lanes:
+    held_counts: Counter[Gate] = Counter()
+    for lane in lanes:
+        if lane["held_count"]:
             held_counts[LANES[lane["lane"]].gate] += lane["held_count"]
+    if held_counts:
         to_do = listed([f"{number:,} {_GATE_WORDS[gate][1]}" for gate, number in held_counts.items()])
         why = f": {to_do}" if len(held_counts) > 1 else f" {_GATE_WORDS[next(iter(held_counts))][0]}"
-        words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
         is_held = "is held" if held_counts.total() == 1 else "are held"
-        yield Wrong(f"{held_counts.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}", (words,))
+        later = sum(lane["held_when_due_count"] for lane in lanes)
+        then = f"; {later:,} more once {'it is' if later == 1 else 'they are'} due" if later else ""
+        words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
+        what = f"{held_counts.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}{then}"
+        yield Wrong(what, (words,))
 
 
 def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
