@@ -306,6 +306,11 @@ def test_the_api_is_tried_from_its_reference_without_another_host(service: Serve
         page.get_by_label("open").fill("perhaps")
         page.get_by_role("button", name="Try it").click()
         page.get_by_role("alert").get_by_text("open: ").wait_for()
+        page.get_by_role("searchbox", name="Find").fill("/forecast")
+        page.locator("summary", has_text="/api/v1/lanes/{lane}/forecast").click()
+        page.get_by_label("lane (required)").select_option("executive_report")
+        page.get_by_role("button", name="Try it").click()
+        page.get_by_label("Answer").get_by_text('"lane": "executive_report"').first.wait_for()
     assert seen.hosts() == {service.url.removeprefix("http://")}
     assert [one for one in seen.complaints if "422" not in one] == []
 

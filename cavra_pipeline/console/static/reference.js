@@ -1,7 +1,7 @@
 // The API reference: every operation of /openapi.json with its parameters, its body, an example and a form to try it.
 
 import { ask, askAnswer, query } from "./api.js";
-import { announce, el, field, emptyState, plural, problem, save, swap, tag, visible, words } from "./dom.js";
+import { announce, choice, el, field, emptyState, plural, problem, save, swap, tag, visible, words } from "./dom.js";
 
 const COLOURS = { get: "calm", post: "warning" };
 
@@ -43,6 +43,17 @@ const resolved = (schema, document_) => (schema?.$ref ? document_.components.sch
 const isList = (schema) => schema?.type === "array" || Boolean(schema?.anyOf?.some(isList));
 const typeOf = (schema) => schema?.enum?.join(" | ") ?? schema?.anyOf?.map(typeOf).filter((type) => type !== "null").join(" or ") ?? schema?.type ?? schema?.$ref?.split("/").pop() ?? "any";
 
+/** The words that a parameter may be, if they are declared. */
+const choicesOf = (schema, document_) => resolved(schema, document_)?.enum ?? schema?.anyOf?.map((part) => choicesOf(part, document_)).find(Boolean);
+
+/** A field for a parameter: a list where its words are declared. */
+function inputOf({ name, required, schema }, operation, document_) {
+  const fieldName = `${operation.operationId}-${name}`;
+  const choices = choicesOf(schema, document_);
+  if (!choices) return el("input", { name: fieldName, required, placeholder: typeOf(schema), value: "" });
+  return choice(fieldName, [...(required ? [] : [["", "not given"]]), ...choices.map((word) => [String(word), String(word)])], "");
+}
+
 function body(operation, document_) {
   const bodySchema = resolved(operation.requestBody?.content["application/json"]?.schema, document_);
   const answer = Object.entries(operation.responses).find(([status]) => status < 300);
@@ -56,7 +67,7 @@ function body(operation, document_) {
 function tryForm(operation, bodySchema, document_) {
   const result = el("div", { "aria-live": "polite" });
   const parameters = (operation.parameters || []).filter((parameter) => parameter.in !== "header");
-  const inputs = parameters.map((parameter) => el("input", { name: `${operation.operationId}-${parameter.name}`, required: parameter.required, placeholder: typeOf(parameter.schema), value: "" }));
+  const inputs = parameters.map((parameter) => inputOf(parameter, operation, document_));
   const text = bodySchema && el("textarea", { name: `${operation.operationId}-body`, rows: 6, spellcheck: "false", value: JSON.stringify(sampleBody(bodySchema, document_), null, 2) });
   const send = async (event) => {
     event.preventDefault();
