@@ -75,7 +75,7 @@ _TABLE: Final = (
     AlertKind(
         "daemon_down",
         "critical",
-        "the Dagster daemon does not run",
+        "the Dagster daemon is not running",
         "Start the daemon (cavra-pipeline dev, or its service); cavra-pipeline scheduled-runs lists what was missed.",
     ),
     AlertKind(
@@ -118,7 +118,7 @@ _TABLE: Final = (
         "acknowledgement_gap",
         "warning",
         "failing deliveries wait for an acknowledgement",
-        "Acknowledge each of them; a live retry waits until then.",
+        "Acknowledge each one; live retries wait until then.",
         is_notified_together=True,
     ),
     AlertKind(
@@ -131,7 +131,7 @@ _TABLE: Final = (
         PROVIDER_INCIDENT,
         "critical",
         "a provider is broken",
-        "Do the next step that the incident names.",
+        "Take the next step that the incident names.",
     ),
     AlertKind(
         FAILED_EXECUTION,
@@ -194,13 +194,13 @@ _TABLE: Final = (
         REBUILT,
         "warning",
         "the warehouse was lost and rebuilt",
-        "Nothing was lost with it. Find out what removed or changed the file; a refused one lies beside it.",
+        "No evidence was lost. Find out what removed or changed the file; a rejected file is next to it.",
         is_notified_together=True,
     ),
     AlertKind(
         HISTORY_CHANGED,
         "critical",
-        "what the home holds is not what it was made from",
+        "the home differs from what it was made from",
         "Run cavra-pipeline verify --home, which names what differs; find out why, and restore it from a backup.",
         is_notified_together=True,
     ),
@@ -228,7 +228,7 @@ _TABLE: Final = (
     AlertKind(
         "daemon_heartbeat",
         "critical",
-        "a part of the Dagster daemon gives no sign of life",
+        "a part of the Dagster daemon has no heartbeat",
         "Restart the daemon; its log says what became of that part.",
         inhibited_by=(_DAEMON,),
     ),
@@ -256,7 +256,7 @@ _TABLE: Final = (
         FLAPPING,
         "warning",
         "an alert comes and goes",
-        "Fix what makes it unstable. It is quiet until it is stable.",
+        "Fix what makes it unstable. No more notifications about it are sent until it is stable.",
     ),
 )
 

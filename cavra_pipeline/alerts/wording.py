@@ -72,8 +72,8 @@ def _title(planned: Planned, kind: AlertKind) -> str:
     level = worst(alert.severity for alert in mentioned)
     start = {
         Notice.FIRING: f"CAVRA {level}",
-        Notice.MORE: f"CAVRA {level}, more",
-        Notice.REMINDER: f"CAVRA {level}, still",
+        Notice.MORE: f"CAVRA {level}, update",
+        Notice.REMINDER: f"CAVRA {level}, reminder",
         Notice.RESOLVED: "CAVRA resolved",
     }[planned.notice]
     return f"{start}: {what} ({_count(mentioned)})"

@@ -171,7 +171,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         rows = [_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered if alert not in covered]
         console.facts(f"Open alerts: {document['alert_count']:,}", rows)
         if covered:
-            title = f"Of these muted by another alert, which is their cause: {len(covered):,} (--json lists them)"
+            title = f"Of these, muted by another alert that is their cause: {len(covered):,} (--json lists them)"
             console.facts(title, _covered_rows(covered))
     else:
         console.print("Open alerts: none")

@@ -174,7 +174,7 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
     span = f"{short_time(document['as_of'])} to {short_time(until)} UTC"
     console.table(f"Forecast of the lanes in use, {span}", columns_, rows)
     console.print("would exhaust: if every retry fails; would arrive: if every retry arrives", style="dim")
-    console.print("not retried: exhausted already, or a person or a connector is missing", style="dim")
+    console.print("not retried: exhausted already, or in need of a person or a connector", style="dim")
     failing = [lane for lane, lane_forecast in document["lanes"].items() if lane_forecast["pairs"]]
     if failing:
         console.next(next_command(f"forecast --lane {failing[0]}"))

@@ -66,7 +66,7 @@ def worker(
     """Run the retry worker once: dry unless --live is given.
 
     A dry run selects and sends nothing. Both kinds leave a worker-run record as evidence, so that either ends an outage
-    of the lane's worker, its schedule on or not.
+    of the lane's worker, even if its schedule is off.
     """
     settings = home()
     request = WorkerRequest(
@@ -211,7 +211,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
             ("held", _held_counts(document, needed)),
             ("plan", document["retry_plan_id"]),
             ("run", document["run_id"]),
-            ("counts as", "the lane's last run, its schedule on or not"),
+            ("counts as", "the lane's last run, even if its schedule is off"),
         ],
     )
     outcomes = {(e[subject], e["provider"]): e for e in document["executions"]}

@@ -172,7 +172,7 @@ def _dagster(settings: Settings) -> str:
         )
     if daemon["state"] == "never_seen":
         raise _Warning(
-            "the daemon is not running: no retry on schedule, no alert",
+            "the daemon is not running: no scheduled retries, no alerts",
             where=str(settings.dagster_home),
             remedy="Start it: cavra-pipeline dev, or dagster-daemon run",
         )

@@ -258,6 +258,6 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
     saved = list_reports(state_of(settings), SavedReports(first=days[0], last=days[-1]))
     levels = Counter(str(row["alert_level"]) for row in saved if row["report"] in REQUESTED_AS)
     document = {"has_succeeded": has_succeeded, "day_count": len(days), **_levels_document(levels)}
-    title = "Refresh" if has_succeeded else "Refresh: failed; what is saved is"
+    title = "Refresh" if has_succeeded else "Refresh: failed; saved before that"
     answer(document, as_facts(title, _made_facts(days, levels), "cavra-pipeline status"))
     exit_after_run(has_succeeded)

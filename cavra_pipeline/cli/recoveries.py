@@ -206,7 +206,7 @@ def _show_recovery_closure(console: Terminal, document: Mapping[str, Any]) -> No
     """Shows the closure that was written, or says that the newest one says so already."""
     written = document["closure"]
     if written is None:
-        console.print("Nothing to record: the newest closure of this recovery says so already.")
+        console.print("Nothing was recorded: the newest closure says the same.")
     else:
         console.print(f"{written['provider']} of {written['playbook_id']}: {written['closure_state']}")
         say_if_later(console, written)

@@ -87,7 +87,7 @@ def say_if_later(console: Terminal, written: Mapping[str, Any]) -> None:
     """Says from when a record of a person's word counts, if that is later than now."""
     counts_from = written["created_at"]
     if datetime.fromisoformat(counts_from) > clock():
-        console.print(f"Counts from {short_time(counts_from)} UTC: a wrong clock has dated the record before it then.")
+        console.print(f"Counts from {short_time(counts_from)} UTC: a wrong clock gave the previous record that date.")
 
 
 def ago(minutes: int | None) -> str:

@@ -222,7 +222,7 @@ def _says(state: str) -> Callable[[Mapping[str, Any]], bool]:
 
 #: The first that applies is what a recovery needs; the last applies to whatever is left.
 NEEDS: Final = (
-    Need("decide", "Decide what is done about the escalated {provider} recovery.", _says("escalated")),
+    Need("decide", "Decide what to do about the escalated {provider} recovery.", _says("escalated")),
     Need("resume", "Agree a new date for the deferred {provider} recovery.", _says("deferred")),
     Need("fix_again", "Fix {provider} again: the recovery was closed and has been reopened.", _says("reopened")),
     Need(

@@ -41,9 +41,9 @@ _STATES: Final = {
     "no_evidence": "No evidence",
 }
 _SLO: Final = {
-    "breached": ("over", "critical"),
-    "at_risk": ("near", "warning"),
-    "within": ("under", "healthy"),
+    "breached": ("past", "critical"),
+    "at_risk": ("at risk", "warning"),
+    "within": ("within", "healthy"),
 }
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
@@ -58,7 +58,7 @@ BROKEN_COUNTS: Final = {
     "uncleared": "Need a person",
     "exhausted": "No retries left",
 }
-_BROKEN_CAPTION: Final = "Most severe first. Need a person: to acknowledge or approve the retry"
+_BROKEN_CAPTION: Final = "Most severe first. Need a person: someone must acknowledge or approve the retry"
 #: What the platform team runs to check the page.
 _COMMANDS: Final = (
     ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
@@ -176,7 +176,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
     """The figures of the first screen, and what each was a window before."""
     now, before, start = report["recoveries"], report["recoveries_before"], at_start(report)
     days = count(report["window_days"], "day")
-    then, on = f" the {days} before", f" on {day_text(read(report['window_start']))}"
+    then, on = f" in the {days} before", f" on {day_text(read(report['window_start']))}"
     missing = sum(provider["failing_notice_count"] for provider in report["broken_providers"])
     uncleared = sum(provider["uncleared_count"] for provider in report["broken_providers"])
     has_evidence = report["state"] != "no_evidence"

@@ -25,12 +25,12 @@ from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 #: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
 _OF_PEOPLE: Final = {
     "decide": ("1 recovery was escalated and needs", "{n} recoveries were escalated and need", "a decision.",
-               "Decide what is done about {recoveries}{owners}."),
+               "Decide what to do about {recoveries}{owners}."),
     "resume": ("1 recovery was deferred and has", "{n} recoveries were deferred and have", "no new date.",
                "Agree a new date for {recoveries}{owners}."),
     "notify": ("1 open recovery has", "{n} open recoveries have", "no escalation that was delivered.",
                "Notify an owner of {names}: send the escalation plan, and check that it arrives."),
-    "acknowledge": ("1 recovery has", "{n} recoveries have", "a notification that arrived and nobody has acknowledged.",
+    "acknowledge": ("1 recovery has", "{n} recoveries have", "a delivered notification that nobody has acknowledged.",
                     "Name an owner of {names}."),
 }  # fmt: skip
 #: What these are called where the step names them.
@@ -43,7 +43,7 @@ _OF_LANES: Final = {
     ),
     "stale_retry_plan_count": (
         "the newest retry plan is stale{age}.",
-        "Make a new retry plan of each before anything is retried.",
+        "Make a new retry plan for each before anything is retried.",
     ),
     "unresolved_failed_execution_count": (
         "{count} retries failed or were skipped and have not been delivered since.",
@@ -133,7 +133,7 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield _risk(
             "warning",
             "silent_lane",
-            f"No evidence has ever arrived of: {', '.join(silent)}.",
+            f"No evidence has ever arrived for: {', '.join(silent)}.",
             "Find out whether these are in use; if they are, have their evidence sent.",
         )
 
@@ -157,7 +157,7 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "warning",
             "slo_at_risk",
             f"{are(soon, 'recovery', 'recoveries')} close to the {limit_words(report['slo_minutes'])} limit.",
-            "Ask for a time by which each recovery close to its limit is done.",
+            "Ask when each recovery close to its limit will be done.",
         )
     growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
     # Few more that are all within the limit are no reason for a decision.
@@ -290,6 +290,6 @@ def _unplanned_risks(unplanned: int) -> Iterator[dict[str, Any]]:
         yield _risk(
             "warning",
             "unplanned_failure",
-            f"{are(unplanned, 'failing notification')} of no escalation plan.",
+            f"{are(unplanned, 'failing notification')} not in any escalation plan.",
             "Find out which recovery they are about and have a plan made for it.",
         )

@@ -219,9 +219,8 @@ def leak_words(leaks: Mapping[date, int]) -> str:
     if len(days) > _MOST_DAYS:
         days = [*days[: _MOST_DAYS - 1], count(len(days) - _MOST_DAYS + 1, "other day")]
     secrets = count(number, "leaked secret was", "leaked secrets were")
-    return (
-        f"{secrets} found in evidence of {listed(days)}. Rotate {'it' if number == 1 else 'them'}, and fix the source."
-    )
+    what = "it" if number == 1 else "them"
+    return f"{secrets} found in evidence from {listed(days)}. Rotate {what}, and fix the source."
 
 
 def missing_words(report: Mapping[str, Any]) -> str:
@@ -237,8 +236,8 @@ def activity_words(report: Mapping[str, Any]) -> list[str]:
     """Returns what was delivered and retried in the window, in sentences."""
     activity = report["activity"]
     said = [
-        f"{count(activity['delivery_count'], 'notification')} attempted, "
-        f"{activity['failed_delivery_count']:,} of them failed at one provider or more."
+        f"{count(activity['delivery_count'], 'notification was', 'notifications were')} attempted; "
+        f"{activity['failed_delivery_count']:,} failed at one or more providers."
     ]
     tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
     if tried:
@@ -254,22 +253,23 @@ def _closed_words(report: Mapping[str, Any]) -> str:
     recoveries, before = report["recoveries"], report["recoveries_before"]
     closed = recoveries["closed_in_window_count"]
     which = f" of {closed:,}" if closed >= _FEW else ""
-    then = f" ({share_within(before)} the {count(report['window_days'], 'day')} before)" if before else ""
+    then = f" ({share_within(before)} in the {count(report['window_days'], 'day')} before)" if before else ""
     half = (
         f"; half took at most {short_duration(max(0, recoveries['median_minutes_to_close']))}"
         if closed >= _FEWEST
         else ""
     )
-    return f"{share_within(recoveries)}{which} closed met the {limit_words(report['slo_minutes'])} limit{then}{half}."
+    limit = limit_words(report["slo_minutes"])
+    return f"{share_within(recoveries)}{which} closed recoveries met the {limit} limit{then}{half}."
 
 
 def headline(report: Mapping[str, Any]) -> str:
     """Returns one sentence that says why the state is what it is."""
     as_of = moment_text(datetime.fromisoformat(report["as_of"]))
     if not report["evidence_record_count"]:
-        return f"No evidence has arrived up to {as_of}. That is not an all-clear: nothing is known."
+        return f"No evidence had arrived by {as_of}. That is not an all-clear: nothing is known."
     if report["recovery_state"] == NO_PLAYBOOK:
-        return f"No recovery playbook has arrived up to {as_of}. That is not an all-clear: no recovery is known."
+        return f"No recovery playbook had arrived by {as_of}. That is not an all-clear: no recovery is known."
     total, trend = report["open_recovery_count"], _trend(report)
     if not total:
         risks = report["key_risks"]
@@ -300,7 +300,7 @@ def _trend(report: Mapping[str, Any]) -> str:
     word = "Getting worse" if min(changes) >= 0 else "Improving" if max(changes) <= 0 else "Mixed"
     if not then["open_count"]:
         return f" {word}: none was open on {day}."
-    return f" {word}: {then['open_count']:,} open, {then['breached_count']:,} past the limit on {day}."
+    return f" {word}: {then['open_count']:,} open on {day}, {then['breached_count']:,} past the limit."
 
 
 def at_start(report: Mapping[str, Any]) -> Mapping[str, Any] | None:

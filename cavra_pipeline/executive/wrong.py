@@ -45,7 +45,7 @@ class Wrong:
     is_of_now: bool = False
 
 
-_DAEMON_OFF: Final = Wrong("Dagster's daemon is not running: no retry on schedule, no alert", ("dev",), is_of_now=True)
+_DAEMON_OFF: Final = Wrong("Dagster's daemon is not running: no scheduled retries, no alerts", ("dev",), is_of_now=True)
 
 
 def what_is_wrong(
@@ -106,7 +106,7 @@ def _leaked(leaks: Mapping[date, int]) -> Iterator[Wrong]:
     if leaks:
         secrets = count(sum(leaks.values()), "leaked secret")
         yield Wrong(
-            f"{secrets} to rotate, in evidence of {some([*map(str, leaks)])}", ("findings", "alerts"), is_of_now=True
+            f"{secrets} to rotate, in evidence from {some([*map(str, leaks)])}", ("findings", "alerts"), is_of_now=True
         )
 
 

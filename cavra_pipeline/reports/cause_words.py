@@ -35,19 +35,19 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     "gone": CauseWords("no longer knows the address", "Correct the {name} address", _USELESS),
     "throttled": CauseWords("limits our requests", "Send less to {name}, or ask for a higher limit"),
     "server_error": CauseWords(
-        "is returning server errors", "Ask the owner of {name} when it works again", "Retries go on meanwhile."
+        "is returning server errors", "Ask the owner of {name} when it will work again", "Retries continue meanwhile."
     ),
-    "no_answer": CauseWords("does not answer", "Check the network, the name and the certificate of {name}"),
+    "no_answer": CauseWords("does not answer", "Check the network, the host name and the certificate of {name}"),
     "refused": CauseWords(
         "answers without accepting the message", "Read what {name} answered and correct what it names"
     ),
     "rejected": CauseWords("rejects what is sent", "Correct what is sent to {name}"),
-    "mixed": CauseWords("fails in several ways", "Read the single deliveries to {name}"),
+    "mixed": CauseWords("fails in several ways", "Read each delivery to {name}"),
 }
 #: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: The step for a worker that has missed its runs: in a health report, and of its alert.
-WORKER_STEP: Final = "Check that the worker's schedule is on and its daemon runs; its next run ends the outage."
+WORKER_STEP: Final = "Check that the worker's schedule is on and the Dagster daemon runs; the next run ends the outage."
 #: Where the approval of a retry comes from: below what lists retries that need one.
 WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."
 #: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.

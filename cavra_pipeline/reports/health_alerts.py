@@ -59,7 +59,7 @@ RULES: Final = (
             "1 failing delivery needs an acknowledgement before it can be retried.",
             "{count} failing deliveries need an acknowledgement before they can be retried.",
         ),
-        "Acknowledge each of them; a live retry waits until then.",
+        "Acknowledge each one; live retries wait until then.",
     ),
     AlertRule(
         lambda lane: f"{lane.alert_name}_approval_gap" if lane.gate is Gate.APPROVAL else None,
@@ -69,7 +69,7 @@ RULES: Final = (
             "1 retry is due and has not been approved.",
             "{count} retries are due and have not been approved.",
         ),
-        "Approve or deny each of them; a live retry waits until then.",
+        "Approve or deny each one; live retries wait until then.",
     ),
     AlertRule(
         lambda lane: f"{lane.name}_acknowledgement_outstanding" if lane.alerts_of else None,

@@ -227,7 +227,7 @@ def test_a_broken_provider_has_the_step_of_its_cause_in_the_list_and_the_notific
         found = operators.list_alerts(c, desk.settings, now=desk.clock())["alerts"]
     assert {one["subject"]: one["action"] for one in found} == {
         since: step,
-        "provider-incident-1": "Do the next step that the incident names.",
+        "provider-incident-1": "Take the next step that the incident names.",
     }
     sent, other = sorted((one for _, one in desk.provider.sent), key=lambda one: "servicenow" not in one.subject)
     assert other.title == "CAVRA critical: a provider is broken: provider-incident-1 (1)"

@@ -118,7 +118,7 @@ def test_status_and_the_executive_report_agree_on_a_worker_that_runs_too_seldom(
 def test_status_says_first_that_no_daemon_runs_and_not_where_one_does(tmp_path: Path) -> None:
     home = home_with(tmp_path, [worker_run(at(5)), delivery(at(40), failed=["slack"])])
     take_in(home)
-    sentence = "Dagster's daemon is not running: no retry on schedule, no alert"
+    sentence = "Dagster's daemon is not running: no scheduled retries, no alerts"
     assert sentence not in command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out
     wrong = command(home.home, "status", environ={"COLUMNS": "140"}).out.split("What is wrong\n")[1]
     assert [line.strip() for line in wrong.splitlines()[:2]] == [f"-  {sentence}", "cavra-pipeline dev"]

@@ -205,7 +205,7 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     failures = [_attempt(90, 500), _attempt(80, 502), _attempt(70, 502)]
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
-    assert down["action"] == "Ask the owner of the webhook receiver when it works again."
+    assert down["action"] == "Ask the owner of the webhook receiver when it will work again."
     assert down["then"] == ["Send the notification to Webhook again in CAVRA, or allow more retries: none are left."]
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]

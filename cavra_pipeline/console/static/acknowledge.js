@@ -40,7 +40,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
 
 /** What each acknowledgement state does in a lane, as a sentence. */
 function effectOf(lane) {
-  if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry it; with any other it stays held.`;
+  if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry the delivery; any other state holds it.`;
   if (GATES[lane] === "approval") return "No state releases a retry of this lane: that needs an approval.";
   return `${words(listed(ANSWERING_STATES))} settle a health alert; any other state leaves it open.`;
 }

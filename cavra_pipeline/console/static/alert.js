@@ -142,7 +142,7 @@ export function alertActs(alert, context, reload, buttonClass = null) {
       onclick: () => actForm("Acknowledge an alert", `${title}: this records who handles it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
         (values) => act("acknowledge", values, "Acknowledged"), reload, "Acknowledge alert") }, "Acknowledge alert"),
     alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `end-${alert.alert_id}`, "aria-label": `Resolve ${title}`,
-      onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,
+      onclick: () => actForm("Resolve an alert", `${title}: resolve it only once the leaked secret is rotated.`, [], context,
         (values) => act("resolve", values, "Resolved"), reload, "Resolve", "Resolved") }, "Resolve"),
   ];
 }

@@ -61,7 +61,7 @@ export async function dueSchedules(context) {
 /** What a person does about the workers of these lanes that are down; a past instant says nothing of the daemon at that time. */
 export function downStep(context, lanes, schedules) {
   if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs; the next run ends the outage.";
-  if (isDaemonDown(context)) return "Start the Dagster daemon (cavra-pipeline dev), check that the worker's schedule is on; the next run ends the outage.";
+  if (isDaemonDown(context)) return "Start the Dagster daemon (cavra-pipeline dev) and check that the worker's schedule is on; the next run ends the outage.";
   const due = schedules.filter((row) => row.next_due_at && lanes.some((lane) => SCHEDULES[lane] === row.schedule)).map((row) => row.next_due_at);
   const times = listed([...new Set(due)].sort().map(nearStamp));
   if (due.length === 1) return `The schedule is due at ${times}, which ends the ${lanes.length === 1 ? "outage" : "outages"}; if it does not, check in Dagster that the schedule is on.`;

@@ -100,6 +100,6 @@ function pairTable(caption, pairs, context, reload) {
 }
 
 function cavraItemsList(names) {
-  return [el("p", { class: "soft" }, "The items of CAVRA's own dashboard over all records. CAVRA keeps for ever what failed once, so this list may be longer than ours; only ours decides."),
+  return [el("p", { class: "soft" }, "The items of CAVRA's own dashboard over all records. CAVRA never clears an item that failed once, so this list may be longer than ours; only ours decides."),
     names.length ? el("ul", {}, names.map((name) => el("li", {}, words(name)))) : el("p", {}, "CAVRA lists nothing.")];
 }

@@ -29,7 +29,7 @@ function countParts({ plan, pending }) {
     .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
 
-export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "There is no evidence of this lane yet");
+export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "There is no evidence for this lane yet");
 
 /** The plan's section: decisions (at first those of the `subject` and `provider` in `chosen`), exports, and a comparison with a saved plan. `saveButton` takes a CSS class. */
 export async function planReport(plan, planAnswer, policy, isPast, context, [saveButton, note], chosen) {
@@ -107,7 +107,7 @@ function decisionsTable(plan, stateOf, isPast, chosen) {
     const needle = text.value.trim().toLowerCase();
     const rows = allDecisions.filter((decision) => (!action.value || stateOf(decision) === action.value) && (!provider.value || decision.provider === provider.value)
       && (!needle || JSON.stringify(Object.values(decision)).toLowerCase().includes(needle)));
-    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "nothing failed that is not delivered" : "there is no evidence of this lane yet", columns: decisionColumns(plan, stateOf, isPast) })));
+    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "no delivery is failing" : "there is no evidence for this lane yet", columns: decisionColumns(plan, stateOf, isPast) })));
     announce(`${plural(rows.length, "decision")} shown`);
   };
   for (const input of [text, action, provider]) input.addEventListener("input", draw);
@@ -141,7 +141,7 @@ function decisionColumns(plan, stateOf, isPast) {
 function retryTime(decision, state, plan, isPast) {
   if (state === "suppress") return "never";
   if (state === "retry") return isPast ? "at this instant" : "now";
-  if (state === "gate") return "once a person agrees";
+  if (state === "gate") return "once a person releases it";
   const left = Date.parse(decision.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
   return [el("span", { "data-until": isPast ? null : decision.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(decision.next_retry_at))];
 }

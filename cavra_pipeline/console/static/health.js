@@ -92,7 +92,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
   return [
     el("section", { class: `verdict ${shownLevel(health, causes)}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}${isStopped(health, causes) ? ", with an open incident" : ""}`),
-      isStopped(health, causes) && el("p", {}, "The lane is healthy by CAVRA's rule: no retry of it has failed or been skipped. Deliveries fail by an incident."),
+      isStopped(health, causes) && el("p", {}, "The lane is healthy by CAVRA's rule: no retry of it has failed or been skipped. Its deliveries fail because of an incident."),
       causeLines(health.lane, incidents),
       el("p", {}, workerLine(lane, slots?.schedules ?? [], context)),
       el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${span(health.window_hours * 3600000)}. A run is expected every ${span(health.expected_interval_minutes * 60000)}; a plan is stale after ${span(health.stale_metadata_minutes * 60000)}. A live retry needs ${lane.live_needs}.`),

@@ -77,7 +77,7 @@ export function momentControl(form, go) {
     const past = document.getElementById("past");
     later.disabled = instant === null;
     past.hidden = instant === null && !wasFuture;
-    past.textContent = instant ? `You see ${stamp(asOf())}. Alerts, silences and sources are those of now; nothing can be changed here.`
+    past.textContent = instant ? `Shown as of ${stamp(asOf())}. Alerts, silences and sources are current; nothing can be changed here.`
       : wasFuture ? "The address names a time that has not come yet, so you see now. The Forecast shows what comes." : "";
   };
 }

@@ -91,7 +91,7 @@ async function fetchBundle(path, parameters, id) {
   const answer = await askAnswer(path, parameters);
   const bytes = new Uint8Array(await answer.arrayBuffer());
   if (!(answer.headers.get("Content-Disposition") ?? "").includes(`"${id}.zip"`)) {
-    throw { title: "The evidence has changed", detail: "It makes another report now than the one on this page. Make the report again, then prove that one." };
+    throw { title: "The evidence has changed", detail: "It now gives a different report from the one on this page. Make the report again, then prove the new one." };
   }
   return bytes;
 }

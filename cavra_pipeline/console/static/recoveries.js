@@ -131,7 +131,7 @@ function closeButton(recovery, failing, context, reload) {
 
 function playbookButton(context, reload) {
   const open = () => actForm("Open a playbook", "Opens a recovery for each connector whose deliveries fail often and that has none open. Nothing is sent.",
-    [field("Min failures", number("min_failure_count", 10000, 2), "A connector with as many failures gets a recovery."),
+    [field("Min failures", number("min_failure_count", 10000, 2), "A connector with at least this many failures gets a recovery."),
       field("Look back (hours)", number("lookback_hours", 8760, 24), "1 to 8,760.")], context,
     async ({ min_failure_count: minFailures, lookback_hours: hours, ...rest }) => {
       const { playbook } = await ask("/playbook", {}, { min_failure_count: Number(minFailures), lookback_hours: Number(hours), ...rest });

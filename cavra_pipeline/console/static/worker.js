@@ -48,8 +48,8 @@ export function workerLine(lane, schedules, context) {
 /** How to run this lane's worker, where the button is missing or needs a note. */
 function howToRun(lane, mayRun) {
   if (isPast()) return "A worker runs now, not at a past instant: choose Now above to run it.";
-  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too, and counts as the lane's last run, its schedule on or not: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
-  return mayRun ? ["A dry run sends nothing; it is recorded as evidence, with what it selects. ", el("strong", {}, "It counts as the lane's last run"), ", its schedule on or not: an outage ends with it."] : "Your token may not run a worker: that needs the scope live.";
+  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too, and counts as the lane's last run, even if its schedule is off: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
+  return mayRun ? ["A dry run sends nothing; it is recorded as evidence, with what it selects. ", el("strong", {}, "It counts as the lane's last run"), ", even if its schedule is off: an outage ends with it."] : "Your token may not run a worker: that needs the scope live.";
 }
 
 /** What the worker's next run would retry. */
@@ -66,7 +66,7 @@ function dueTable({ plan, pending }) {
   const stateOf = statesOf({ plan, pending });
   const isHeld = (decision) => stateOf(decision) === "gate";
   const rows = inOrder(plan.retry_decisions.filter((decision) => decision.action === "retry"), stateOf);
-  return table({ key: "due", caption: isPast() ? "Due at this instant" : "Due now", rows, empty: plan.evidence_record_count ? "nothing." : "there is no evidence of this lane yet.", columns: [
+  return table({ key: "due", caption: isPast() ? "Due at this instant" : "Due now", rows, empty: plan.evidence_record_count ? "nothing." : "there is no evidence for this lane yet.", columns: [
     { name: "subject", title: "Subject", value: (decision) => subjectOf(plan.lane, decision), cell: (decision) => deliveryLink(plan.lane, decision) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider) },
     { name: "state", title: "State", value: (decision) => (isHeld(decision) ? 1 : 0), cell: (decision) => stateTag(stateOf(decision), plan.lane) },
@@ -80,7 +80,7 @@ function outcome({ run }, lane) {
   return [
     el("section", { class: "verdict healthy", "aria-label": "The run" },
       el("p", { class: "state" }, `${plural(run.selected_retries.length, "retry", "retries")} selected, nothing sent`),
-      el("p", { class: "soft" }, `Dry run ${run.run_id} of ${words(lane)} at ${stamp(run.as_of)}, recorded as evidence. It counts as the lane's last run, its schedule on or not.`)),
+      el("p", { class: "soft" }, `Dry run ${run.run_id} of ${words(lane)} at ${stamp(run.as_of)}, recorded as evidence. It counts as the lane's last run, even if its schedule is off.`)),
     facts([["Due", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
       ["Selected", run.selected_retry_count], ["Held for an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
