@@ -70,7 +70,7 @@ Limit = Annotated[int, Field(ge=1, le=500, description="Max rows of a page.")]
 
 def _written_day(value: Any) -> Any:
     """Accepts YYYY-MM-DD alone; pydantic would accept a number of seconds as a day too."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+    if value is not None and not (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)):
         raise ValueError("not a day")
     return value
 

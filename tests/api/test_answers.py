@@ -314,3 +314,11 @@ def test_a_plan_that_is_kept_stands_in_the_history(tmp_path: Path) -> None:
     assert json.dumps(kept["document"], sort_keys=True) == json.dumps(plan, sort_keys=True)
     assert none.status_code == 404
     assert len(days["partitions"]) == 30
+
+
+@pytest.mark.parametrize(("day", "status"), [("2026-06-25", 202), (0, 422), (-1e-180, 422), (86400, 422), ([], 422)])
+def test_a_day_is_a_written_day_and_never_a_number_of_seconds(day: object, status: int, tmp_path: Path) -> None:
+    with served(ingested(tmp_path, []), dagster=NoDagster()) as one, one.client() as client:
+        answer = client.post("/api/v1/refresh", json={"from": day, "to": day})
+
+    assert answer.status_code == status

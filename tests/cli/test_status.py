@@ -164,7 +164,7 @@ def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_pat
     assert (lane["retryable_count"], lane["held_count"]) == (3, 2)
     assert (run["retryable_count"], run["acknowledgement_pending_count"]) == (3, 2)
     (row,) = [line.split() for line in table.splitlines() if line.startswith("recovery_escalation ")]
-    assert row[1:7] == ["critical", "no", "run", "yet", "1", "2"]
+    assert row[1:8] == ["critical", "no", "run", "yet", "never", "1", "2"]
     assert "2 of 3 due retries are held for an acknowledgement" in table
 
 
