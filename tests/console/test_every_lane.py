@@ -136,11 +136,11 @@ def test_the_address_sets_the_instant_in_any_zone_and_going_back_leaves_it(servi
         page = shown(seen.context.new_page(), f"{service.url}/#/incidents")
         read = page.evaluate("texts => import('/console/moment.js').then(one => texts.map(one.parsedMoment))", texts)
         page.evaluate("location.hash = '#/incidents?as_of=2026-06-20T12:00:00%2B02:00'")
-        page.get_by_text("You see 2026-06-20 10:00 UTC").wait_for()
+        page.get_by_text("Shown as of 2026-06-20 10:00 UTC").wait_for()
         page.evaluate("location.hash = '#/alerts'")
         page.wait_for_function("location.hash.startsWith('#/alerts?as_of=2026-06-20T10')")
         page.go_back()
-        page.get_by_text("You see 2026-06-20 10:00 UTC").wait_for()
+        page.get_by_text("Shown as of 2026-06-20 10:00 UTC").wait_for()
         page.go_back()
         page.get_by_text("You see").wait_for(state="hidden")
         assert page.evaluate("location.hash") == "#/incidents"

@@ -142,7 +142,7 @@ def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Brows
         page = shown(seen.context.new_page(), f"{service.url}/#/health")
         page.get_by_label("As of (UTC)").fill("2026-06-20T12:00:00")
         page.get_by_role("button", name="Show").click()
-        page.get_by_text("You see 2026-06-20 12:00 UTC").wait_for()
+        page.get_by_text("Shown as of 2026-06-20 12:00 UTC").wait_for()
         page.get_by_label("Lane").select_option("executive_report")
         page.get_by_text("Other parameters").click()
         page.get_by_label("Window (hours)").fill("24")

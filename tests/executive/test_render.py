@@ -211,14 +211,14 @@ def test_a_page_says_how_many_secrets_leaked_and_when_and_the_report_does_not(re
     for render in (report_html, report_markdown):
         assert "leaked" not in render(report)
         (said,) = re.findall("[0-9]+ leaked secret.*source", render(report, PageContext(leaks={date(2026, 6, 16): 1})))
-        assert said == "1 leaked secret was found in evidence of 16 Jun. Rotate it, and fix the source"
+        assert said == "1 leaked secret was found in evidence from 16 Jun. Rotate it, and fix the source"
     calm = {**report, "state": "under_control", "alert_level": "healthy", "recommended_actions": []}
     leaks = {date(2026, 6, day): 1 for day in range(3, 8)}
     html = report_html(calm, PageContext(leaks=leaks))
     assert "Under control" not in html
     assert "Needs attention" in html
     assert "the next report comes as scheduled" not in html
-    assert html.count("5 leaked secrets were found in evidence of 3 Jun, 4 Jun and 3 other days. Rotate them") == 1
+    assert html.count("5 leaked secrets were found in evidence from 3 Jun, 4 Jun and 3 other days. Rotate them") == 1
     assert "leaked" not in report_json(report)
     for render in (report_html, report_markdown):
         context = PageContext(console="https://console.example/#/executive", leaks=leaks)

@@ -323,10 +323,10 @@ def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
 @pytest.mark.parametrize(
     ("closed", "says"),
     [
-        (1, "1 of 1 closed met the 4-hour limit."),
-        (4, "4 of 4 closed met the 4-hour limit."),
-        (5, "4 of 5 closed met the 4-hour limit; half took at most 50 min."),
-        (20, "95 % of 20 closed met the 4-hour limit; half took at most 50 min."),
+        (1, "1 of 1 closed recoveries met the 4-hour limit."),
+        (4, "4 of 4 closed recoveries met the 4-hour limit."),
+        (5, "4 of 5 closed recoveries met the 4-hour limit; half took at most 50 min."),
+        (20, "95 % of 20 closed recoveries met the 4-hour limit; half took at most 50 min."),
     ],
 )
 def test_of_few_closures_the_number_is_said_and_no_median(tmp_path: Path, closed: int, says: str) -> None:

@@ -212,7 +212,7 @@ def test_the_commands_write_and_say_what_they_wrote(tmp_path: Path) -> None:
     arguments = ("recovery", "close", "--playbook", "playbook-1", "--provider", "slack", "--by", "on-call")
     written = command(home.home, *arguments, "--state", "mitigated", "--ref", "OPS-1", "--json").document
     assert written["closure"]["closure_state"] == "mitigated"
-    assert "says so already" in command(home.home, *arguments, "--state", "mitigated", "--ref", "OPS-1").out
+    assert "says the same" in command(home.home, *arguments, "--state", "mitigated", "--ref", "OPS-1").out
     refused = command(home.home, *arguments, "--state", "done")
     assert (refused.code, "resolved, mitigated" in refused.err) == (2, True)
     assert command(home.home, "playbook", "--json").document == {"playbook": None}
