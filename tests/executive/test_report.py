@@ -259,8 +259,8 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     ("before", "after", "trend"),
     [
         (2, 2, " The same as on 19 Jun."),
-        (2, 1, " Improving: 2 open, 2 past the limit on 19 Jun."),
-        (1, 2, " Getting worse: 1 open, 1 past the limit on 19 Jun."),
+        (2, 1, " Improving: 2 open on 19 Jun, 2 past the limit."),
+        (1, 2, " Getting worse: 1 open on 19 Jun, 1 past the limit."),
         (0, 1, " Getting worse: none was open on 19 Jun."),
     ],
 )
