@@ -142,7 +142,7 @@ def test_the_address_sets_the_instant_in_any_zone_and_going_back_leaves_it(servi
         page.go_back()
         page.get_by_text("Shown as of 2026-06-20 10:00 UTC").wait_for()
         page.go_back()
-        page.get_by_text("You see").wait_for(state="hidden")
+        page.get_by_text("Shown as of").wait_for(state="hidden")
         assert page.evaluate("location.hash") == "#/incidents"
     assert read == ["2026-06-20T23:59:59", "2026-06-20T12:00:00", "2026-06-20T12:00:05", "2026-06-20T10:00:00",
                     "2026-06-20T10:00:00", "2026-06-20T13:30:00", None, None]  # fmt: skip
