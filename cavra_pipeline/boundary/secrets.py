@@ -201,7 +201,7 @@ RULES: Final = (
     _rule(
         "connection-string",
         "(?i:password|pwd)",
-        r"(?i:;[ ]?(?:password|pwd)=|(?<![A-Za-z])(?:password|pwd)=(?=[^;\s]{1,256};[ ]?[a-z ]{1,32}=))"
+        r"(?i:;[ ]?(?:password|pwd)=|(?<![A-Za-z])(?:password|pwd)=(?=[^;\s]{1,64}+;[ ]?[a-z ]{1,32}+=))"
         r"([^;\s'\"]{1,256})",
         _is_no_placeholder,
     ),

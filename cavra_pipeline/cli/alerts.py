@@ -168,7 +168,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         by_id = {silence["silence_id"]: silence for silence in document["silences"]}
         # What another alert mutes follows from it, and is counted beside it.
         covered = [alert for alert in ordered if alert["muted_by"] in KINDS]
-        rows = [_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered if alert not in covered]
+        rows = [_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered if alert["muted_by"] not in KINDS]
         console.facts(f"Open alerts: {document['alert_count']:,}", rows)
         if covered:
             title = f"Of these, muted by another alert that is their cause: {len(covered):,} (--json lists them)"

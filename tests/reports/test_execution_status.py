@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.boundary.fields import EXECUTION_STATUSES
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.retention.prune import prune
@@ -45,6 +46,22 @@ def test_without_a_declared_status_delivery_success_decides_everywhere(word: str
         ("delivered", 1),
         ("failed", 3),
     ]
+
+
+def test_each_declared_status_stands_against_delivery_success(tmp_path: Path) -> None:
+    lines = [
+        execution(AT, session_id=word, subject=word, status=word, delivery_success=word != "delivered")
+        for word in EXECUTION_STATUSES
+    ]
+    home = ingested(tmp_path, lines)
+    health = ask_health(home, as_of=AS_OF, now=AS_OF)
+
+    assert query(home, "SELECT subject, execution_status FROM executions ORDER BY 1") == [
+        (word, word) for word in sorted(EXECUTION_STATUSES)
+    ]
+    again = derive(health, RULES["recovery_escalation"], lines, NOTHING_PRUNED)
+    names = (*COUNTS, "skipped_execution_count")
+    assert [again[name] for name in names] == [health[name] for name in names] == [2, 1, 1]
 
 
 @pytest.mark.slow
