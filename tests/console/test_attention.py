@@ -94,9 +94,9 @@ def test_a_worker_that_is_down_says_when_its_schedule_is_due(service: Served, br
             f"alert?id={alert['alert_id']}",
         ):
             page = shown(seen.context.new_page(), f"{service.url}/#/{view}")
-            page.get_by_text(f"The schedule is due at {at}, which ends the outage; if it does not").wait_for()
+            page.get_by_text(f"The scheduled run at {at} ends the outage; if it does not").wait_for()
         page = shown(page, f"{service.url}/?again#/overview")
-        page.get_by_text(re.compile(r"Next: The schedules? (is|are) due at .*, which ends the outage")).wait_for()
+        page.get_by_text(re.compile(r"Next: The scheduled runs? at .* ends? the outage")).wait_for()
         page = shown(page, f"{service.url}/?past#/worker?lane=auditor_export&as_of={NOW:%Y-%m-%dT%H:%M:%S}")
         page.get_by_text("Check that the schedule is on").wait_for()
     assert seen.complaints == []

@@ -64,8 +64,8 @@ export function downStep(context, lanes, schedules) {
   if (isDaemonDown(context)) return "Start the Dagster daemon (cavra-pipeline dev) and check that the worker's schedule is on; the next run ends the outage.";
   const due = schedules.filter((row) => row.next_due_at && lanes.some((lane) => SCHEDULES[lane] === row.schedule)).map((row) => row.next_due_at);
   const times = listed([...new Set(due)].sort().map(nearStamp));
-  if (due.length === 1) return `The schedule is due at ${times}, which ends the ${lanes.length === 1 ? "outage" : "outages"}; if it does not, check in Dagster that the schedule is on.`;
-  if (due.length) return `The schedules are due at ${times}, which ends the outages; if one does not end, check in Dagster that its schedule is on.`;
+  if (due.length === 1) return `The scheduled run at ${times} ends the ${lanes.length === 1 ? "outage" : "outages"}; if it does not, check in Dagster that the schedule is on.`;
+  if (due.length) return `The scheduled runs at ${times} end the outages; if one does not end, check in Dagster that its schedule is on.`;
   return "The Dagster daemon runs: check in Dagster that the worker's schedule is on; the next run ends the outage.";
 }
 
