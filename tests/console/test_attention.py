@@ -47,6 +47,8 @@ def month_with_alerts(folder: Path) -> Settings:
             "provider_incident", "servicenow since 2026-06-20", "critical", NOW, evidence={"provider": "servicenow"}
         ),
         Signal("failed_execution", "servicenow in executive_report", "critical", NOW, "provider_incident"),
+        Signal("missed_run", "executive_report_recovery_retry", "warning", NOW),
+        Signal("failed_run", "daily_close", "warning", NOW),
     ]
     with state_of(home).writing() as c:
         observe(c, Observation({signal.kind for signal in signals}, signals), now=NOW, policy=AlertPolicy())
@@ -121,6 +123,50 @@ def test_alerts_say_what_mutes_them_and_what_an_action_did(service: Served, brow
         muted = sum(bool(one["muted_by"]) for one in client.get("/api/v1/alerts").json()["alerts"])
         note = page.locator("caption", has_text="Open alerts").locator("small")
         expect(note).to_contain_text(f"{muted} muted, {muted - 1} of them under the alert that mutes it")
+    assert seen.complaints == []
+
+
+def test_many_alerts_are_acknowledged_at_once_but_for_those_that_are_not_ticked(
+    service: Served, browser: Browser
+) -> None:
+    with watched(browser) as seen, service.client() as client:
+        before = client.get("/api/v1/alerts").json()["alerts"]
+        left = [one for one in before if not (one["acknowledged_by"] or one["ends_by_hand"] or one["muted_by"])]
+        assert len(left) > 2
+        page = shown(seen.context.new_page(), f"{service.url}/#/alerts")
+        page.get_by_role("button", name=f"Acknowledge {len(left)} alerts", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        assert dialog.get_by_role("checkbox").count() == len(left)
+        dialog.get_by_role("checkbox").first.uncheck()
+        page.get_by_label("Your label").fill("night-shift")
+        dialog.get_by_role("button", name="Acknowledge alerts").click()
+        said = page.locator("#said[role=status]")
+        expect(said).to_have_text(f"{len(left) - 1} alerts acknowledged by night-shift.")
+        assert page.get_by_role("button", name=re.compile(r"^Acknowledge \d+ alerts$")).count() == 0
+        taken = {one["alert_id"] for one in client.get("/api/v1/alerts").json()["alerts"] if one["acknowledged_by"]}
+        assert taken - {one["alert_id"] for one in before if one["acknowledged_by"]} == {
+            one["alert_id"] for one in left[1:]
+        }
+    assert seen.complaints == []
+
+
+def test_a_silence_of_a_kind_ends_at_the_time_that_is_given(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        one = next(one for one in client.get("/api/v1/alerts").json()["alerts"] if one["kind"] == "failed_execution")
+        page = shown(seen.context.new_page(), f"{service.url}/#/alert?id={one['alert_id']}")
+        page.get_by_role("button", name="Silence failed execution").click()
+        page.get_by_label("Alerts", exact=True).select_option("kind")
+        page.get_by_label("Until (UTC)").fill(f"{NOW + timedelta(hours=30):%Y-%m-%dT%H:%M}")
+        page.get_by_label("Why").fill("planned work")
+        page.get_by_label("Your label").fill("night-shift")
+        page.get_by_role("dialog").get_by_role("button", name="Silence", exact=True).click()
+        expect(page.locator("#said[role=status]")).to_contain_text("every alert of the kind failed execution")
+        (silence,) = [
+            one for one in client.get("/api/v1/alerts").json()["silences"] if one["comment"] == "planned work"
+        ]
+        assert (silence["kind"], silence["subject"]) == ("failed_execution", None)
+        left = datetime.fromisoformat(silence["ends_at"]) - (NOW + timedelta(hours=30))
+        assert abs(left) <= timedelta(minutes=1)
     assert seen.complaints == []
 
 

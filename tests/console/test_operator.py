@@ -79,7 +79,12 @@ def test_a_plan_is_previewed_first_saved_second_compared_filtered_and_exported(
         decisions = answer["plan"]["retry_decisions"]
         assert answer["plan"]["max_retry_attempts"] == 2
         assert answer["metadata"]["signer"] == "incident-lead"
-        assert page.get_by_text(f"worker --lane executive_report --plan {answer['plan']['retry_plan_id']}").is_visible()
+        command = f"cavra-pipeline worker --lane executive_report --plan {answer['plan']['retry_plan_id']}"
+        assert page.get_by_text(command, exact=True).is_visible()
+        seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.get_by_role("button", name=f"Copy: {command}").click()
+        page.get_by_role("button", name=f"Copy: {command}").get_by_text("Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == command
         assert answer["metadata"]["retry_plan_id"] == answer["plan"]["retry_plan_id"]
         assert client.get(f"/api/v1/history/{answer['plan']['retry_plan_id']}").status_code == 200
         with page.expect_download() as saved:

@@ -146,3 +146,22 @@ export function alertActs(alert, context, reload, buttonClass = null) {
         (values) => act("resolve", values, "Resolved"), reload, "Resolve", "Resolved") }, "Resolve"),
   ];
 }
+
+/** Button that acknowledges many alerts, those left ticked; null where fewer than two are left to acknowledge. */
+export function acknowledgeAlertsButton(alerts, context, done) {
+  const left = alerts.filter((alert) => !alert.acknowledged_by && !alert.ends_by_hand && !alert.muted_by);
+  if (left.length < 2 || !mayAct(context)) return null;
+  const list = el("ul", { class: "plain" }, left.map((alert, at) => el("li", {}, el("label", {}, el("input", { type: "checkbox", checked: true, "data-at": at }), nameOf(alert)))));
+  const send = async (values) => {
+    const chosen = [...list.querySelectorAll("input:checked")].map((input) => left[input.dataset.at]);
+    if (!chosen.length) throw new Error("Tick the alerts that you acknowledge.");
+    const outcomes = await Promise.allSettled(chosen.map((alert) => ask(`/alerts/${alert.alert_id}/acknowledge`, {}, values)));
+    const failed = chosen.filter((_, at) => outcomes[at].status === "rejected");
+    if (failed.length === chosen.length) throw outcomes[0].reason;
+    const rest = failed.length ? ` Not acknowledged: ${listed(failed.map(nameOf))}.` : "";
+    return `${plural(chosen.length - failed.length, "alert")} acknowledged by ${values.by ?? context.status?.actor}.${rest}`;
+  };
+  const text = `Acknowledge ${plural(left.length, "alert")}`;
+  return el("button", { type: "button", "data-key": "take-all", onclick: () => actForm("Acknowledge alerts",
+    [el("p", {}, "This records who handles them, and stops reminders until they resolve. It fixes nothing by itself."), list], [], context, send, done, "Acknowledge alerts") }, text);
+}

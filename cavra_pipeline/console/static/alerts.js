@@ -1,9 +1,9 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, eventDetail, mutedWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
+import { acknowledgeAlertsButton, alertActs, eventDetail, mutedWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
-import { LANES, SCHEDULES, clock, el, hash, listed, nearStamp, plural, say, statusLine, subjectWords, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, clock, command, el, hash, listed, nearStamp, plural, say, statusLine, subjectWords, swap, tag, time, words } from "./dom.js";
 import { isPast } from "./moment.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -25,6 +25,7 @@ export async function render(params, context, root) {
       !answer.silences.length && "No silence. ", !answer.unsent_notices.length && "No undelivered notification."),
     idleNotice(context),
     statusLine(),
+    acknowledgeAlertsButton(answer.alerts, context, reload),
     answer.alerts.length > 0 && openAlerts(answer, schedules, context, reload),
     !answer.alerts.length && el("p", {}, "The ", el("a", { href: hash("overview") }, "overview"), " evaluates the lanes by itself, with or without alerts."),
     answer.silences.length > 0 && silencesTable(answer.silences, context, reload),
@@ -76,7 +77,7 @@ export const isDaemonDown = (context) => ["silent", "never_seen"].includes(conte
 
 /** A notice that no Dagster daemon runs, and how to start it; false while one runs. */
 export const idleNotice = (context) => isDaemonDown(context) && el("p", { class: "notice" }, el("strong", {}, "No Dagster daemon runs: "),
-  "no worker is started, no alert is evaluated and no one is notified. Start it with ", el("code", {}, "cavra-pipeline dev"), ".");
+  "no worker is started, no alert is evaluated and no one is notified. Start it with ", command("cavra-pipeline dev"), ".");
 
 const alertLink = (alert, key, text) => el("a", { href: hash("alert", { id: alert.alert_id }), "data-key": key }, text ?? `${words(alert.kind)}: ${subjectWords(alert)}`);
 

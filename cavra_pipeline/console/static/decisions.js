@@ -3,7 +3,7 @@
 import { ask, askText } from "./api.js";
 import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
 import { REASONS } from "./delivery.js";
-import { announce, choice, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { announce, choice, command, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
 import { scrollRegion, table } from "./table.js";
 
@@ -85,7 +85,7 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
 
 /** Where a saved plan is listed and how it is executed. */
 const savedNote = (plan, { metadata }) => [el("p", { role: "status" }, el("strong", {}, "Saved. "), `Requested by ${metadata.signer}; listed in the `, el("a", { href: hash("history", { lane: plan.lane }), "data-key": "to-history" }, "history"), ". Nothing was sent. To execute it (dry unless --live is given): ",
-  el("code", {}, `cavra-pipeline worker --lane ${plan.lane} --plan ${plan.retry_plan_id}`)),
+  command(`cavra-pipeline worker --lane ${plan.lane} --plan ${plan.retry_plan_id}`)),
 el("p", { class: "soft" }, `Its evidence record is ${metadata.session_id}.`)];
 
 const rank = (state) => Object.keys(STATES).indexOf(state);

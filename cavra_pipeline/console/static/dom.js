@@ -158,6 +158,16 @@ export function time(text, relative = false) {
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));
 
+/** A command line, with a button that copies it where the browser allows that. */
+export const command = (text) => [el("code", {}, text), navigator.clipboard && [" ", el("button", {
+  type: "button", class: "copy", "aria-label": `Copy: ${text}`,
+  onclick: async ({ currentTarget: button }) => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    announce("Copied");
+  },
+}, "Copy")]];
+
 /** Placeholder of an answer that is loading. */
 export const loading = (what) => el("div", { class: "loading" }, el("p", { class: "soft" }, `Loading ${what} …`), el("div", { class: "bone" }), el("div", { class: "bone" }));
 

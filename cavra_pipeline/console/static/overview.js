@@ -6,7 +6,7 @@ import { downStep, dueSchedules, idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { openLeaks } from "./leaks.js";
-import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { LANES, ago, announce, command, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { colourKey, sharesBar } from "./pictures.js";
@@ -72,9 +72,9 @@ const DAYS = [["bad", "critical"], ["late", "warning"], ["good", "healthy"], ["n
 const emptyHome = (sources, refresh) => [
   el("div", { class: "empty" }, el("p", { class: "lead" }, "No evidence has arrived yet."),
     el("p", {}, "Nothing is evaluated until it has, so this is no all-clear. To bring evidence in:"), el("ul", {},
-    el("li", {}, "Import CAVRA's stores: ", el("code", {}, "cavra-pipeline import PATH"), "."),
+    el("li", {}, "Import CAVRA's stores: ", command("cavra-pipeline import PATH"), "."),
     el("li", {}, "Or name them in sources.yaml, to be pulled on a schedule: ", el("a", { href: hash("sources") }, sources.source_count ? plural(sources.source_count, "source is named", "sources are named") : "none is named yet"), "."),
-    el("li", {}, "Or load a recorded month, to look around: ", el("code", {}, "cavra-pipeline demo"), "."))),
+    el("li", {}, "Or load a recorded month, to look around: ", command("cavra-pipeline demo"), "."))),
   refresh];
 
 const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },

@@ -2,7 +2,7 @@
 
 import { ask, askAnswer, askIfThere } from "./api.js";
 import { canCheck, checks, UnsupportedBundle, NotProven, UNCHECKED } from "./bundle.js";
-import { announce, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
+import { announce, command, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
 
 /**
  * report: the retry plan or health report on the page; `path` and `parameters` are the API's address of its bundle.
@@ -75,7 +75,7 @@ export async function executiveFoot(report) {
     button.disabled = true;
     try {
       save(`${id}.zip`, "application/zip", await fetchBundle("/executive-report/bundle", { as_of: report.as_of }, id));
-      swap(result, el("p", {}, "It proves the numbers of this report. To check it: ", el("code", {}, `python3 ${id}.zip`)));
+      swap(result, el("p", {}, "It proves the numbers of this report. To check it: ", command(`python3 ${id}.zip`)));
     } catch (error) {
       swap(result, problem(error));
     } finally {
@@ -83,7 +83,7 @@ export async function executiveFoot(report) {
     }
   };
   return el("section", { class: "proof", "aria-label": "Proof" },
-    el("p", { class: "based" }, `Based on the evidence up to ${checkpointWords(head)} of ${head.origin}, ${head.is_signed ? "signed" : "unsigned"}. To verify the home: `, el("code", {}, "cavra-pipeline verify --home")),
+    el("p", { class: "based" }, `Based on the evidence up to ${checkpointWords(head)} of ${head.origin}, ${head.is_signed ? "signed" : "unsigned"}. To verify the home: `, command("cavra-pipeline verify --home")),
     el("p", { class: "acts" }, el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof")), result);
 }
 
@@ -136,12 +136,12 @@ async function showChecks(result, raw, options, name) {
     el("p", { class: "state" }, verdict),
     el("ul", { class: "checks" }, rows.map((row) => checkItem(row.isUnsigned ? tag("", "not signed") : row.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), row.part, row.detail)),
       fault && checkItem(tag("critical", "fails"), what.length ? part : "file", what.length ? what.join(": ") : fault)),
-    !fault && el("p", {}, "Not checked here, but by its own verifier (", el("code", {}, `python3 ${name}`), "), which needs nothing but Python 3.11:"),
+    !fault && el("p", {}, "Not checked here, but by its own verifier (", command(`python3 ${name}`), "), which needs nothing but Python 3.11:"),
     !fault && el("ul", {}, UNCHECKED.map((text) => el("li", {}, text)))));
   announce(`${verdict}${fault ? `: ${fault}` : ""}`);
 }
 
 const notChecked = (why, name) => el("div", { class: "notice", role: "alert" }, el("p", {}, el("strong", {}, "Not checked. "),
-  `${why} Check it by its own verifier: `, el("code", {}, `python3 ${name}`)));
+  `${why} Check it by its own verifier: `, command(`python3 ${name}`)));
 
 const checkItem = (mark, part, detail) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${detail}`);

@@ -7,15 +7,21 @@ import { table } from "./table.js";
 
 const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "7 days"]];
 
+/** Minutes from now to a time of a `datetime-local` input, which is in UTC. */
+const minutesUntil = (text) => Math.ceil((Date.parse(`${text}Z`) - clock()) / 60000);
+
 /** `kind` and `subject` are the alert's, as in GET /api/v1/alerts; `name` is its title. */
 export function silenceButton({ kind, subject, name, key, context, done }) {
   if (!mayAct(context)) return null;
   const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
+    field("Alerts", choice("scope", [["one", "This alert"], ["kind", `Every alert of its kind: ${words(kind).toLowerCase()}`]], "one")),
     field("Duration", choice("minutes", SPANS, "240")),
+    field("Until (UTC)", el("input", { name: "until", type: "datetime-local", min: new Date(clock()).toISOString().slice(0, 16) }), "In place of the duration, if given."),
     field("Why", el("input", { name: "comment", required: true, ...LABEL, title: "A short label, such as a ticket; no e-mail address.", placeholder: "cause is known" }), "A public-safe label, such as a ticket; no e-mail address."),
-  ], context, async ({ minutes, ...values }) => {
-    const { silence } = await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...values });
-    return `${silenceWords(silence)}: ${name}.`;
+  ], context, async ({ scope, minutes, until, ...values }) => {
+    const isOne = scope === "one";
+    const { silence } = await ask("/silences", {}, { kind, ...(isOne && { subject }), minutes: until ? minutesUntil(until) : Number(minutes), ...values });
+    return `${silenceWords(silence)}: ${isOne ? name : `every alert of the kind ${words(kind).toLowerCase()}`}.`;
   }, done, "Silence", "Silenced");
   return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
 }

@@ -1,7 +1,7 @@
 // Sources of sources.yaml: the last pull, the lag, and what is wrong.
 
 import { ask } from "./api.js";
-import { ago, clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
+import { ago, command, clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
 import { scrollRegion, table } from "./table.js";
 
 export const isLive = true;
@@ -25,7 +25,7 @@ export async function render() {
   const neverPulledCount = report.sources.filter((source) => source.state === "never_pulled").length;
   return [el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
     el("p", { class: "state" }, !faultCount && neverPulledCount ? `${plural(neverPulledCount, "source was", "sources were")} never pulled` : headline),
-    !report.source_count && !report.faults.length && el("p", {}, "To pull evidence on a schedule, name CAVRA's stores, folders or API in sources.yaml of the home (docs/sources.md). To import by hand: ", el("code", {}, "cavra-pipeline import PATH"), "."),
+    !report.source_count && !report.faults.length && el("p", {}, "To pull evidence on a schedule, name CAVRA's stores, folders or API in sources.yaml of the home (docs/sources.md). To import by hand: ", command("cavra-pipeline import PATH"), "."),
     report.faults.length > 0 && el("ul", {}, report.faults.map(faultItem)),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
   report.source_count > 0 && facts([["Sources", report.source_count], ["Silent", report.silent_count], ["Can't be read", report.unreadable_count], ["Never pulled", neverPulledCount]]),

@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { downStep, dueSchedules } from "./alerts.js";
 import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
 import { inOrder, stateTag, statesOf } from "./decisions.js";
-import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
+import { WORKERS, LANES, announce, busy, command, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { hasEvidence } from "./empty.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
@@ -48,7 +48,7 @@ export function workerLine(lane, schedules, context) {
 /** How to run this lane's worker, where the button is missing or needs a note. */
 function howToRun(lane, mayRun) {
   if (isPast()) return "A worker runs now, not at a past instant: choose Now above to run it.";
-  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too, and counts as the lane's last run, even if its schedule is off: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
+  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too, and counts as the lane's last run, even if its schedule is off: ", command(`cavra-pipeline worker --lane ${lane}`)];
   return mayRun ? ["A dry run sends nothing; it is recorded as evidence, with what it selects. ", el("strong", {}, "It counts as the lane's last run"), ", even if its schedule is off: an outage ends with it."] : "Your token may not run a worker: that needs the scope live.";
 }
 
