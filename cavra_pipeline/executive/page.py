@@ -47,8 +47,8 @@ _SLO: Final = {
 }
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
-#: Steps without a number that it names.
-_MOST_FURTHER: Final = 2
+#: Steps without a number that it names; one more takes no more room than to say that there is one.
+_MOST_FURTHER: Final = 3
 #: Counts of a provider, with the headings of their columns.
 BROKEN_COUNTS: Final = {
     "open": "Open recoveries",
@@ -164,10 +164,8 @@ def _more_actions(more: Sequence[Mapping[str, Any]], where: str) -> str:
     """The first steps without a number, whose they are, and how many more the console has."""
     if not more:
         return ""
-    named = [
-        f"{action['action'].removesuffix('.')} ({listed(action['role'].split(', '))})."
-        for action in more[:_MOST_FURTHER]
-    ]
+    shown = more if len(more) <= _MOST_FURTHER else more[: _MOST_FURTHER - 1]
+    named = [f"{action['action'].removesuffix('.')} ({listed(action['role'].split(', '))})." for action in shown]
     left = len(more) - len(named)
     return " ".join(["Also:", *named, *([f"{are(left, 'further step')} in the console{where}."] if left else [])])
 

@@ -187,11 +187,11 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, PageContext(basis))
 
 
-def test_the_page_names_the_steps_without_a_number_and_counts_the_rest(report: dict[str, Any]) -> None:
+def test_the_page_names_up_to_three_steps_without_a_number_and_counts_more(report: dict[str, Any]) -> None:
     risk = {"severity": "warning", "risk": "It is so.", "freed_recovery_count": 0}
     roles = ["platform team"] * 5 + ["platform team, incident lead", *["incident lead"] * 3, "executive"]
     risks = [{**risk, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
-    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:7]))
+    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:8]))
     also = "Also: Step 5 (platform team and incident lead). Step 6 (incident lead)."
     for render in (report_html, report_markdown):
         plain = render(long).replace("\\", "")
@@ -202,7 +202,7 @@ def test_the_page_names_the_steps_without_a_number_and_counts_the_rest(report: d
         assert "under Executive report" not in linked
         assert linked.index("are in the console.") < linked.index("https://console.example/#/executive")
         every = render(short, PageContext(console="https://console.example/#/executive"))
-        assert "Step 6" in every
+        assert "Step 7" in every
         assert "further step" not in every
         assert "console.example" not in every
 
