@@ -339,6 +339,8 @@ LANES: dict[str, Lane] = {
 }
 
 
+#: Lanes whose retries have subjects of their own (contract section 4a).
+LANES_OF_NEW_SUBJECTS = tuple(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
 #: What a recovery playbook is built from: failed audit deliveries, and failed alerts about their worker.
 FAILURE_SOURCES = (LANES["acknowledgement_audit"].delivery_source, SOURCE + "_worker_health_alert")
 #: How far back a playbook looks, in hours.

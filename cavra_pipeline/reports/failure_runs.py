@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
-from cavra_pipeline.lanes import INCIDENT_DAYS, LANES
+from cavra_pipeline.lanes import INCIDENT_DAYS, LANES_OF_NEW_SUBJECTS
 from cavra_pipeline.sql import literal, literals, statement
 from cavra_pipeline.warehouse import Session
 
@@ -188,8 +188,7 @@ def _before(at: datetime, back: timedelta, earliest: datetime) -> datetime:
 
 
 def _failures() -> str:
-    new = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
-    return statement(_PACKAGE, "failed_outcomes", lanes_of_new_subjects=new).rstrip()
+    return statement(_PACKAGE, "failed_outcomes", lanes_of_new_subjects=literals(LANES_OF_NEW_SUBJECTS)).rstrip()
 
 
 def _runs(session: Session, rows: Iterable[Mapping[str, Any]], until: datetime) -> list[FailureRun]:
@@ -216,7 +215,7 @@ def _subjects(
         "since": min(group[0]["created_at"] for group in groups),
         "until": until,
     }
-    lanes = [literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects]
+    lanes = [literal(name) for name in LANES_OF_NEW_SUBJECTS]
     roots = "\nUNION ALL\n".join(statement(_PACKAGE, "roots_of_lane", lane=name).rstrip() for name in lanes)
     rows: list[dict[str, Any]] = session.rows(_PACKAGE, "subjects_of_failures", parameters, roots=roots)
     return {(row["lane"], row["session_id"], row["provider"]): (row["subject"], row["settled_at"]) for row in rows}

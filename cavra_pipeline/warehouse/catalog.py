@@ -100,6 +100,8 @@ COLUMNS: Final = {
     "schema_version": "Version of the schema",
     "segment_day": "UTC day on which the records were created",
     "sent_at": "When the retry's own delivery was recorded, UTC; null until it is there",
+    "settled_at": "From when on every delivery of its subject has arrived everywhere and none fails, UTC; "
+    "null while one has not, and where a retry has a subject of its own",
     "severity": "critical or warning",
     "sha256": "SHA-256 of the file or of the line, in hexadecimal digits",
     "since": "Instant from which that holds, UTC",

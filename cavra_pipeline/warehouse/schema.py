@@ -19,7 +19,7 @@ import duckdb
 from cavra_pipeline.boundary.fields import LISTS, Listed
 from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES_OF_NEW_SUBJECTS
 from cavra_pipeline.sql import literal, literals, statement
 from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS, comment_on
 from cavra_pipeline.warehouse.session import Session
@@ -60,7 +60,7 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 15
+VERSION: Final = 16
 
 #: Macros that reports ask by, in the order in which they are created.
 MACROS: Final = (
@@ -184,7 +184,7 @@ def _create_tables(session: Session, storage: Storage) -> None:
     # Views and other macros are written with these two.
     session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
-    new_subjects = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
+    new_subjects = literals(LANES_OF_NEW_SUBJECTS)
     for name in VIEWS:
         session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
     for name in MACROS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import defaultdict
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.evidence.keeper import rebuild
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES, LANES_OF_NEW_SUBJECTS
 from cavra_pipeline.settings import Settings
 from tests.retry.histories import histories
 from tests.support import (
@@ -37,12 +39,37 @@ pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))
 KEY = "SELECT lane, coalesce(subject, '') FROM"
 ROWS = "SELECT * EXCLUDE (row_id, is_watched, drop_day, file_name) FROM watchable_records"
+OUTCOMES = "SELECT lane, coalesce(subject, ''), provider, is_failed, created_at FROM delivery_outcomes WHERE lane <> ''"
+EXECUTED = (
+    "SELECT lane, coalesce(subject, ''), coalesce(provider, '') FROM watchable_records WHERE record_type = 'execution'"
+)
 SUBJECTS = "SELECT DISTINCT subject FROM watched_records ORDER BY subject"
+
+
+def settled(home: Settings) -> dict[tuple[str, str], datetime | None]:
+    """When each subject was settled, worked out record by record; None if it is not."""
+    delivered: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+    failed: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    for lane, subject, provider, is_failed, created_at in query(home, OUTCOMES):
+        delivered[lane, subject, provider] += [] if is_failed else [created_at]
+        failed[lane, subject] += [created_at] if is_failed else []
+    for lane, subject, provider in query(home, EXECUTED):
+        delivered[lane, subject, provider] += []
+    found: dict[tuple[str, str], datetime | None] = {}
+    for lane, subject in {(lane, subject) for lane, subject, _ in delivered}:
+        firsts = [min(times, default=None) for key, times in delivered.items() if key[:2] == (lane, subject)]
+        known = [first for first in firsts if first is not None]
+        has_all = len(known) == len(firsts) and lane not in LANES_OF_NEW_SUBJECTS
+        found[lane, subject] = max(known + failed[lane, subject]) if has_all else None
+    return found
 
 
 def check(home: Settings) -> None:
     """Nothing that a rebuild would hold is missing; nothing is there twice, out of date or only in part."""
-    watched = query(home, "FROM watched_records")
+    expected = settled(home)
+    for lane, subject, settled_at in query(home, "SELECT lane, coalesce(subject, ''), settled_at FROM watched_records"):
+        assert settled_at == (expected.get((lane, subject)) if subject else None), (lane, subject)
+    watched = query(home, "SELECT * EXCLUDE (settled_at) FROM watched_records")
     current = query(home, ROWS)
     keys = set(query(home, f"{KEY} watched_records"))
     assert len(watched) == len({row[5] for row in watched})
@@ -116,6 +143,32 @@ def test_a_subject_is_watched_from_its_first_failure_on_with_all_that_came_befor
     assert query(home, SUBJECTS) == [("other",), ("subject-1",)]
     assert query(home, "SELECT count(*) FROM watched_records") == [(8,)]
     check(home)
+
+
+def test_a_subject_is_settled_once_all_has_arrived_and_no_longer_once_some_fails(tmp_path: Path) -> None:
+    def settled_ats() -> list[tuple[object]]:
+        check(home)
+        return query(home, "SELECT DISTINCT settled_at FROM watched_records")
+
+    failed = delivery(at(90), failed=["slack", "teams"], session_id="first")
+    home = ingested(tmp_path, {"2026-06-23": [failed]})
+    assert settled_ats() == [(None,)]
+    for day, record, expected in (
+        ("2026-06-24", delivery(at(80), providers=["slack"]), None),
+        ("2026-06-25", delivery(at(70), providers=["teams"]), at(70)),
+        ("2026-06-26", delivery(at(60), failed=["slack"], session_id="late"), at(60)),
+        ("2026-06-27", execution(at(50), provider="webhook", status="failed"), None),
+        ("2026-06-28", delivery(at(40), providers=["webhook"]), at(40)),
+        # A newer version takes back that it failed.
+        ("2026-06-29", delivery(at(60), providers=["slack"], session_id="late"), at(40)),
+    ):
+        drop(home, [record], day=day)
+        take_in(home)
+        assert settled_ats() == [(expected and expected.replace(tzinfo=None),)], day
+
+    drop(home, [], day="2026-06-25")
+    take_in(home)
+    assert settled_ats() == [(None,)], "the delivery to Teams went with its landing file"
 
 
 def test_a_failure_that_a_newer_version_takes_back_or_moves_is_no_longer_in_it(tmp_path: Path) -> None:

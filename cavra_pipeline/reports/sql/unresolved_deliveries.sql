@@ -12,7 +12,7 @@ answers AS (
         created_at,
         lead(created_at) OVER answered AS next_at,
         row_number() OVER answered AS place
-    FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
+    FROM attributed_records($lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($instants::TIMESTAMP[]))
     SEMI JOIN failing USING (subject, provider)
     WHERE record_type = 'acknowledgement'
     WINDOW answered AS (PARTITION BY subject, provider ORDER BY created_at, session_id)

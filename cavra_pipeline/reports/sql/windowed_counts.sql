@@ -1,7 +1,9 @@
 -- What happened in the window of each instant. Every instant and every start of a window is a mark; a record counts from
 -- the first mark at or after it on, and a window holds what counts at its instant less what counts at its start.
 WITH outcomes AS MATERIALIZED (
-    FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
+    FROM attributed_outcomes(
+        $lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($window_starts::TIMESTAMP[])
+    )
 ),
 
 failed_since AS (

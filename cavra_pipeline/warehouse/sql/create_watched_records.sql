@@ -14,5 +14,6 @@ CREATE TABLE watched_records (
     execution_status VARCHAR,
     is_failed BOOLEAN NOT NULL,
     skip_reason VARCHAR,
-    retried_as VARCHAR
+    retried_as VARCHAR,
+    settled_at TIMESTAMP
 )

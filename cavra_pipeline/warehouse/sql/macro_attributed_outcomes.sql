@@ -1,6 +1,7 @@
 -- Outcomes of a lane's watched deliveries up to an instant, each at the subject that was tried first (contract section 4a).
--- The retries of one run may share a new subject: what a delivery retries is said by its own execution alone.
-CREATE OR REPLACE MACRO attributed_outcomes(lane_name, until) AS TABLE
+-- The retries of one run may share a new subject: what a delivery retries is said by its own execution alone. Subjects
+-- settled by `settled_by` are left out, which of old evidence are most.
+CREATE OR REPLACE MACRO attributed_outcomes(lane_name, until, settled_by := TIMESTAMP '-infinity') AS TABLE
 SELECT sent.* EXCLUDE (subject), coalesce(retries.subject, sent.subject) AS subject
 FROM (
     SELECT
@@ -10,6 +11,7 @@ FROM (
         SELECT subject, created_at, session_id, executive_report_id, audit_id, unnest(outcomes) AS outcome
         FROM watched_records
         WHERE lane = lane_name AND record_type = 'delivery' AND created_at <= until
+            AND (settled_at IS NULL OR settled_at > settled_by)
     )
 ) AS sent
 LEFT JOIN (

@@ -3,10 +3,10 @@
 -- (created_at, session_id) until one of them succeeds: then it is settled for good (contract section 6).
 CREATE OR REPLACE MACRO failing_states(lane_name, instants) AS TABLE
 WITH outcomes AS MATERIALIZED (
-    FROM attributed_outcomes(lane_name, list_max(instants))
+    FROM attributed_outcomes(lane_name, list_max(instants), settled_by := list_min(instants))
 ),
 
--- Pairs that were settled before the first instant are no longer failing at any, and they are most.
+-- Pairs that were settled before the first instant are no longer failing at any.
 unsettled AS (
     SELECT subject, provider
     FROM outcomes
