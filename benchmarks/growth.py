@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
+from random import Random
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.records import LANE, START, Record, records
+from benchmarks.records import LANE, PROVIDERS, START, Record, delivery_of, records
 from benchmarks.scale import ASKS, home_of, seconds, servers
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -37,6 +38,9 @@ DAY: Final = timedelta(days=1)
 FAILING_FOR_GOOD: Final = 100_000
 #: Days that are ingested one by one at each size.
 SINGLE_DAYS: Final = 3
+#: What every record says, whatever its kind.
+COMMON: Final = ("schema_version", "product", "session_id", "created_at", "signer", "decision_count", "blocked_count",
+                 "approval_required_count")  # fmt: skip
 _SIZES: Final = list(accumulate(1 / rank for rank in range(1, REPOSITORIES + 1)))
 
 
@@ -46,17 +50,24 @@ def repository(plan: str) -> str:
     return f"repository-{bisect_left(_SIZES, share * _SIZES[-1]):05d}"
 
 
+def settling(record: Record, number: int) -> Record:
+    """The record in a history in which nothing stays open: the last of the three numbers of a plan is a success."""
+    if number % 3 == 2:
+        common = {name: record[name] for name in COMMON}
+        sent = delivery_of(number, record["created_at"], Random(number))
+        deliveries = [{**delivery, "success": True, "status_code": 200} for delivery in sent["delivery"]["deliveries"]]
+        return {**common, **sent, "delivery_success": True, "failed_providers": [],
+                "delivery": {"deliveries": deliveries}, "status_codes": [200] * len(deliveries)}  # fmt: skip
+    # Else the retry would be of a provider that the plan is not sent to.
+    return {**record, "provider": PROVIDERS[number // 3 % len(PROVIDERS)]} if "execution_id" in record else record
+
+
 def named(record: Record, number: int) -> Record:
-    """The record with its repository in the name of its plan; from a number on the last attempt of a plan succeeds."""
-    if (plan := record.get("plan_id")) is None:
-        return record
-    if number >= FAILING_FOR_GOOD and "delivery" in record and number % 3 == 2:
-        deliveries = [
-            {**delivery, "success": True, "status_code": 200} for delivery in record["delivery"]["deliveries"]
-        ]
-        record = {**record, "delivery_success": True, "failed_providers": [], "delivery": {"deliveries": deliveries},
-                  "status_codes": [200] * len(deliveries)}  # fmt: skip
-    return {**record, "plan_id": f"{repository(plan)}/{plan}"}
+    """The record with its repository in the name of its plan; from a number on nothing stays open."""
+    if number >= FAILING_FOR_GOOD:
+        record = settling(record, number)
+    plan = record.get("plan_id")
+    return record if plan is None else {**record, "plan_id": f"{repository(plan)}/{plan}"}
 
 
 def write_day(home: Settings, number: int, count: int) -> datetime:

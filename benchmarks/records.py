@@ -26,7 +26,7 @@ def records(
 ) -> Iterator[Record]:
     """Yields that many records in order of time, evenly over the span, numbered from ``first``."""
     chance = Random(seed)
-    makers = (_delivery, _execution, _acknowledgement, _worker_run, _retry_plan)
+    makers = (delivery_of, _execution, _acknowledgement, _worker_run, _retry_plan)
     for number in range(first, first + count):
         moment = start + timedelta(microseconds=span // timedelta(microseconds=1) * (number - first) // count)
         record = {
@@ -44,7 +44,8 @@ def records(
         yield record
 
 
-def _delivery(number: int, at: str, chance: Random) -> Record:
+def delivery_of(number: int, at: str, chance: Random) -> Record:
+    """Returns what a delivery says: of each plan there are up to three, numbered from three times its own number."""
     plan = number // 3
     # The pair of one plan in 250 fails to the end; one first attempt in 50 fails and is then retried with success.
     providers = [PROVIDERS[plan % 8], PROVIDERS[(plan // 8 + 1 + plan) % 8]][: 1 + (plan % 4 == 0)]
