@@ -163,7 +163,7 @@ def wait_until_seen(home: Path, state: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900 + 10 * KILLS)
+@pytest.mark.timeout(900 + 20 * KILLS)
 def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_path: Path) -> None:
     home = tmp_path / "home"
     settings = settings_of(home)

@@ -90,7 +90,7 @@ def processes(count: int, start: Callable[[], ForkServerProcess]) -> Iterator[li
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600 + 20 * KILLS)
 def test_killed_at_any_moment_two_processes_send_every_plan_and_report_once_under_one_id(tmp_path: Path) -> None:
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.worker.processes"])
@@ -142,7 +142,7 @@ def test_killed_at_any_moment_two_processes_send_every_plan_and_report_once_unde
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600 + 20 * KILLS)
 @pytest.mark.parametrize("arguments", [("escalate",), ("executive-report", "--output=json")], ids=lambda one: one[0])
 def test_a_killed_command_that_is_given_again_sends_nothing_under_another_id(
     tmp_path: Path, arguments: tuple[str, ...]

@@ -62,7 +62,7 @@ def two_workers(home: Path) -> Iterator[list[ForkServerProcess]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600 + 10 * KILLS)
+@pytest.mark.timeout(600 + 20 * KILLS)
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tmp_path: Path) -> None:
     began = datetime.now(UTC) - timedelta(hours=2)
     count = 40 + 2 * KILLS
