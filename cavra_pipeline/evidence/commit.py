@@ -15,10 +15,8 @@ from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.changes import write_change
 from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.spill_buffer import SpillBuffer
-from cavra_pipeline.lanes import LANES_OF_NEW_SUBJECTS
 from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import Closed, closed_drops
-from cavra_pipeline.sql import literals
 from cavra_pipeline.warehouse import Rows, Session
 from cavra_pipeline.warehouse.retry_links import relink
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
@@ -182,16 +180,15 @@ def _leave_out_past_retention(session: Session, group: Group, horizon: datetime 
 
 def _watch(session: Session) -> None:
     """Keeps ``watched_records``: of a subject that is in it every current record is, and every failing one is in it."""
-    lanes = literals(LANES_OF_NEW_SUBJECTS)
     session.run(_PACKAGE, "mark_ingested_rows")
-    session.run(_PACKAGE, "mark_touched_subjects", lanes_of_new_subjects=lanes)
+    session.run(_PACKAGE, "mark_touched_subjects")
     session.run(_PACKAGE, "unwatch_duplicated_ids")
     session.run(_PACKAGE, "mark_newly_failing")
     session.run(_PACKAGE, "watch_ingested_rows")
     session.run(_PACKAGE, "find_newly_watched")
     session.run(_PACKAGE, "watch_newly_failing")
     session.run("cavra_pipeline.warehouse", "settle_subjects")
-    session.run(_PACKAGE, "mark_touched_links", lanes_of_new_subjects=lanes)
+    session.run(_PACKAGE, "mark_touched_links")
     relink(session)
 
 

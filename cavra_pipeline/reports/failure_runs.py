@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.lanes import INCIDENT_DAYS, LANES_OF_NEW_SUBJECTS
-from cavra_pipeline.sql import literal, literals, statement
+from cavra_pipeline.sql import literal, statement
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
@@ -188,7 +188,7 @@ def _before(at: datetime, back: timedelta, earliest: datetime) -> datetime:
 
 
 def _failures() -> str:
-    return statement(_PACKAGE, "failed_outcomes", lanes_of_new_subjects=literals(LANES_OF_NEW_SUBJECTS)).rstrip()
+    return statement(_PACKAGE, "failed_outcomes").rstrip()
 
 
 def _runs(session: Session, rows: Iterable[Mapping[str, Any]], until: datetime) -> list[FailureRun]:

@@ -14,10 +14,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.documents import naive_utc
-from cavra_pipeline.lanes import LANES_OF_NEW_SUBJECTS
 from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import PACKAGE
-from cavra_pipeline.sql import literals
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import pruned_drops, prunings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
@@ -146,7 +144,7 @@ def _remove(session: Session, horizon: datetime) -> None:
     session.run("cavra_pipeline.evidence", "settle_versions")
     session.execute("DELETE FROM watched_records")
     session.run(PACKAGE, "fill_watched_records")
-    session.run(PACKAGE, "mark_all_subjects", lanes_of_new_subjects=literals(LANES_OF_NEW_SUBJECTS))
+    session.run(PACKAGE, "mark_all_subjects")
     session.run("cavra_pipeline.warehouse", "settle_subjects")
     session.run(PACKAGE, "mark_all_links")
     relink(session)

@@ -181,12 +181,12 @@ def _create_tables(session: Session, storage: Storage) -> None:
     if storage.had_a_row:
         _fill_once(session)
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
-    # Views and other macros are written with these two.
+    # Views and other macros are written with these three.
     session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
-    new_subjects = literals(LANES_OF_NEW_SUBJECTS)
+    session.run(_PACKAGE, "macro_has_new_subjects", lanes_of_new_subjects=literals(LANES_OF_NEW_SUBJECTS))
     for name in VIEWS:
-        session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
+        session.run(_PACKAGE, f"view_{name}")
     for name in MACROS:
         session.run(_PACKAGE, f"macro_{name}")
 

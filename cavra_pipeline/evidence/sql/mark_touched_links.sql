@@ -8,5 +8,5 @@ UNION
 SELECT CASE record_type WHEN 'delivery' THEN session_id ELSE retried_as END AS retried_as
 FROM watchable_records
 WHERE
-    row_id IN (SELECT row_id FROM ingested_rows WHERE lane IN ({{lanes_of_new_subjects}}))
+    row_id IN (SELECT row_id FROM ingested_rows WHERE has_new_subjects(lane))
     AND (record_type = 'delivery' OR record_type = 'execution' AND retried_as IS NOT NULL)

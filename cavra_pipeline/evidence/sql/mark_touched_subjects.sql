@@ -7,4 +7,4 @@ FROM (
     UNION ALL
     SELECT lane, subject FROM ingested_rows
 )
-WHERE subject <> '' AND lane NOT IN ({{lanes_of_new_subjects}})
+WHERE subject <> '' AND NOT has_new_subjects(lane)

@@ -1,6 +1,6 @@
 SELECT
     outcome.provider AS provider, lane, created_at, session_id, outcome.status_code AS status_code,
-    CASE WHEN lane IN ({{lanes_of_new_subjects}}) THEN session_id ELSE coalesce(subject, '') END AS part
+    CASE WHEN has_new_subjects(lane) THEN session_id ELSE coalesce(subject, '') END AS part
 FROM (
     SELECT lane, subject, created_at, session_id, unnest(outcomes) AS outcome
     FROM watched_records

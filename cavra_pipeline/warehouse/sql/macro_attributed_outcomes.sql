@@ -19,6 +19,6 @@ LEFT JOIN (
     FROM retry_links AS links
     LEFT JOIN subject_roots(lane_name, until) AS roots
         ON roots.child = links.subject AND roots.provider = links.provider
-    WHERE links.lane = lane_name AND links.linked_at <= until
+    WHERE has_new_subjects(lane_name) AND links.lane = lane_name AND links.linked_at <= until
 ) AS retries ON retries.retried_as = sent.session_id AND retries.provider = sent.provider
 WHERE coalesce(retries.subject, sent.subject) IS NOT NULL

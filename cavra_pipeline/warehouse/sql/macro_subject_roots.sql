@@ -2,7 +2,8 @@
 -- tried first (contract section 4a). Only chains of which a part is newer than the instant are followed again.
 CREATE OR REPLACE MACRO subject_roots(lane_name, until) AS TABLE
 WITH RECURSIVE late AS MATERIALIZED (
-    SELECT subject AS child, provider FROM retried_subjects WHERE lane = lane_name AND since > until
+    SELECT subject AS child, provider FROM retried_subjects
+    WHERE has_new_subjects(lane_name) AND lane = lane_name AND since > until
 ),
 
 -- As retry_edges has them, but of these alone.
@@ -10,7 +11,9 @@ edges AS MATERIALIZED (
     SELECT retry_subject AS child, provider, arg_min(subject, (linked_at, session_id)) AS parent
     FROM retry_links
     SEMI JOIN late ON late.child = retry_links.retry_subject AND late.provider = retry_links.provider
-    WHERE lane = lane_name AND linked_at <= until AND sent_at <= until AND retry_subject <> subject
+    WHERE
+        has_new_subjects(lane_name)
+        AND lane = lane_name AND linked_at <= until AND sent_at <= until AND retry_subject <> subject
     GROUP BY retry_subject, provider
 ),
 
@@ -25,7 +28,7 @@ chains AS (
 stored_roots AS (
     SELECT subject AS child, provider, first_subject AS root
     FROM retried_subjects
-    WHERE lane = lane_name AND since <= until
+    WHERE has_new_subjects(lane_name) AND lane = lane_name AND since <= until
 )
 
 SELECT child, provider, root FROM stored_roots

@@ -28,7 +28,7 @@ FROM (
             WHEN status_of_execution(record_type, execution_status, delivery_success) = 'skipped'
                 THEN coalesce(nullif(skip_reason, ''), 'other')
         END AS skip_reason,
-        lane IN ({{lanes_of_new_subjects}}) AS has_new_subjects,
+        has_new_subjects(lane) AS has_new_subjects,
         CASE
             WHEN has_new_subjects THEN coalesce(nullif(delivery_metadata_id, ''), nullif(new_delivery_id, ''))
         END AS retried_as,
