@@ -20,7 +20,13 @@ from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RECOVERY_STEP, RELEASE_WORDS, WHERE_APPROVED
+from cavra_pipeline.reports.cause_words import (
+    CAUSE_WORDS,
+    RECOVERY_STEP,
+    RELEASE_WORDS,
+    STALE_PLAN_STEP,
+    WHERE_APPROVED,
+)
 from cavra_pipeline.reports.closure import ITEM_WORDS
 from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
@@ -85,6 +91,7 @@ def _lanes() -> str:
         "WHERE_APPROVED": WHERE_APPROVED,
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
+        "STALE_PLAN_STEP": STALE_PLAN_STEP,
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
         "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
         "NOT_SECRETS": sorted(NOT_SECRETS),

@@ -104,6 +104,16 @@ def test_a_worker_that_is_down_says_when_its_schedule_is_due(service: Served, br
     assert seen.complaints == []
 
 
+def test_a_stale_plan_asks_for_nothing_beside_a_worker_that_is_down(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        report = client.get("/api/v1/lanes/auditor_export/health", params={"keep": False}).json()["health"]
+        assert "Make a new retry plan before anything is retried." in report["recommended_actions"]
+        page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=auditor_export&run=1")
+        page.get_by_text("Next: The worker's next run makes a new one.").wait_for()
+        assert page.get_by_text("Make a new retry plan").count() == 0
+    assert seen.complaints == []
+
+
 def test_alerts_say_what_mutes_them_and_what_an_action_did(service: Served, browser: Browser) -> None:
     with watched(browser) as seen, service.client() as client:
         page = shown(seen.context.new_page(), f"{service.url}/#/alerts")

@@ -5,7 +5,7 @@ import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSec
 import { causeLines, incidentsOf, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
-import { GATES, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { GATES, STALE_PLAN_STEP, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -83,7 +83,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
   const failedRetries = failedRetriesOf(executions.rows, lane);
   const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
   const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
-  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: health.recommended_actions[at] }))
+  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: stepOf(health, at) }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
@@ -169,6 +169,9 @@ function gateTiles(health) {
   if (GATES[lane] === "approval") return [["Approval gaps", health.approval_pending_count]];
   return STATES[lane].length ? [["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count]] : [];
 }
+
+/** What to do about an alert of a report: a worker that is down makes no plan, so its run is all that a stale plan needs. */
+export const stepOf = (health, at) => (/^stale_.*_retry_plan$/.test(health.alerts[at].category) && health.missed_worker_count ? STALE_PLAN_STEP : health.recommended_actions[at]);
 
 const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);
 

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { ACTIONS, inOrder } from "./decisions.js";
 import { LANES, choice, dialog, documentFields, el, facts, field, hash, laneChoice, now, providerName, stamp, subjectOf, tag, time, words } from "./dom.js";
+import { stepOf } from "./health.js";
 import { lines } from "./lines.js";
 import { asOf, isPast, today } from "./moment.js";
 import { proofFoot } from "./proof.js";
@@ -80,7 +81,7 @@ function again(report, document_) {
 }
 
 const healthSummary = (health) => [
-  health.alerts.length ? el("ul", { class: "alerts" }, health.alerts.map((alert, at) => ({ ...alert, action: health.recommended_actions[at] })).sort((a, b) => (b.severity === "critical") - (a.severity === "critical"))
+  health.alerts.length ? el("ul", { class: "alerts" }, health.alerts.map((alert, at) => ({ ...alert, action: stepOf(health, at) })).sort((a, b) => (b.severity === "critical") - (a.severity === "critical"))
     .map((alert) => el("li", {}, el("p", {}, tag(alert.severity), " ", alert.message), el("p", {}, el("strong", {}, "Next: "), alert.action)))) : el("p", {}, "No problems."),
   facts([["Failing deliveries", health.unresolved_delivery_count], ["Unresolved retries", health.unresolved_failed_execution_count], ["Acknowledgement gaps", health.acknowledgement_pending_count], ["Worker runs", health.worker_run_count], ["Missed runs", health.missed_run_count], ["Records", health.evidence_record_count]])];
 
