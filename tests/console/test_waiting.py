@@ -219,6 +219,21 @@ def test_no_id_is_cut_or_broken_and_ages_begin_with_just_now(service: Served, br
         page = shown(seen.context.new_page(), f"{service.url}/#/evidence")
         for cell in page.locator(".id").all():
             assert cell.evaluate("node => [node.scrollWidth <= node.clientWidth, node.getClientRects().length]") == [
+def test_a_lane_that_is_none_is_named_and_no_other_is_shown(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = seen.context.new_page()
+        for view in ("health?run=1&", "plan?", "worker?", "forecast?", "history?", "evidence?", "delivery?subject=x&"):
+            page.goto("about:blank")
+            shown(page, f"{service.url}/#/{view}lane=nosuch")
+            page.get_by_text("There is no lane nosuch.").wait_for()
+            assert page.locator("main").get_by_role("combobox").count() == 0
+        assert not [url for url in seen.requests if "nosuch" in url.partition("#")[0]]
+        page.evaluate(f"location.hash = '#/health?lane={AUDIT}'")
+        page.get_by_role("region", name="Verdict").wait_for()
+        assert page.get_by_text("There is no lane").count() == 0
+    assert seen.complaints == []
+
+
                 True,
                 1,
             ]

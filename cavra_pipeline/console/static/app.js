@@ -1,7 +1,7 @@
 // The frame around the views: routing, the instant shown, live refresh, token and theme.
 
 import { ask, onAnswer, setToken, token } from "./api.js";
-import { announce, closeDialogs, clock, el, field, hash, loading, emptyState, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
+import { LANES, announce, closeDialogs, clock, el, field, hash, loading, emptyState, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
 import { asOf, followAddress, goToNow, isPast, momentControl } from "./moment.js";
 import { drawNavigation, panelButton } from "./nav.js";
 import * as alert from "./alert.js";
@@ -71,14 +71,20 @@ function address() {
   return { name: name || "overview", params };
 }
 
-const viewOf = (name) => (Object.hasOwn(VIEWS, name) ? VIEWS[name] : MISSING);
+/** The view of an address; of a lane that is none, a view that says so. */
+function viewOf({ name, params }) {
+  if (!Object.hasOwn(VIEWS, name)) return MISSING;
+  const unknownLane = [params.lane ?? []].flat().find((lane) => lane && !LANES.includes(lane));
+  if (!unknownLane) return VIEWS[name];
+  return { title: VIEWS[name].title, render: () => emptyState(`There is no lane ${unknownLane}.`, el("a", { href: hash("overview") }, "Go to the overview"), ", which lists every lane.") };
+}
 
 async function show() {
   const { name, params: addressParams } = address();
   const params = followAddress(addressParams);
   // Marks this history entry as shown: going back to it restores its instant, a new link keeps the current one.
   window.history.replaceState({ isShown: true }, "", params.as_of === addressParams.as_of ? location.href : hash(name, params));
-  const view = viewOf(name);
+  const view = viewOf({ name, params });
   const viewNumber = ++viewCount;
   document.title = `${view.title} · Evidence Console`;
   closeDialogs();
@@ -137,9 +143,10 @@ onAnswer((headers) => {
 
 async function refresh() {
   const { name, params } = address();
-  if (isPaused || isPast() || document.hidden || document.querySelector("dialog[open]") || !viewOf(name).isLive) return;
+  const view = viewOf({ name, params });
+  if (isPaused || isPast() || document.hidden || document.querySelector("dialog[open]") || !view.isLive) return;
   const [root] = $("main").querySelectorAll(":scope > div");
-  if (root) await draw(viewOf(name), root, params, viewCount);
+  if (root) await draw(view, root, params, viewCount);
 }
 
 function tick() {
