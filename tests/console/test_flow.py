@@ -264,6 +264,23 @@ def test_the_whole_page_goes_to_a_past_instant_and_offers_no_change_there(servic
         page.get_by_text("No provider incident is known.").wait_for()
         page.get_by_role("button", name="One hour later").click()
         page.get_by_role("link", name="ServiceNow rejects our credentials (401)").wait_for()
+def test_a_silence_of_an_incident_ends_on_its_page(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        (incident,) = client.get("/api/v1/incidents").json()["incidents"]
+        page = shown(seen.context.new_page(), f"{service.url}/#/incident?id={incident['incident_id']}")
+        page.get_by_role("button", name="Silence provider incident").click()
+        page.get_by_label("Why").fill("cause is known")
+        page.get_by_label("Your label").fill("on-call")
+        page.get_by_role("dialog").get_by_role("button", name="Silence").click()
+        page.get_by_text("by on-call: cause is known").wait_for()
+        page.get_by_role("button", name="End the silence of ServiceNow").click()
+        page.get_by_text("The silence has ended.").wait_for()
+        assert page.get_by_text("Silenced until").count() == 0
+        assert page.get_by_role("button", name="Silence provider incident").is_visible()
+        assert client.get("/api/v1/alerts").json()["silences"] == []
+    assert seen.complaints == []
+
+
         page.get_by_role("button", name="Now").click()
         page.wait_for_function("!location.hash.includes('as_of')")
         assert page.get_by_text("nothing can be changed here").is_hidden()

@@ -18,6 +18,7 @@ export async function render(params, context, root) {
     say(root, message);
   };
   const isIdle = isDaemonDown(context);
+  const acknowledgeAll = acknowledgeAlertsButton(answer.alerts, context, reload);
   const alertsById = Object.fromEntries(answer.alerts.map((alert) => [alert.alert_id, alert]));
   return [
     el("p", { class: "state" }, headline(answer, isIdle)),
@@ -25,7 +26,7 @@ export async function render(params, context, root) {
       !answer.silences.length && "No silence. ", !answer.unsent_notices.length && "No undelivered notification."),
     idleNotice(context),
     statusLine(),
-    acknowledgeAlertsButton(answer.alerts, context, reload),
+    acknowledgeAll && el("p", { class: "acts" }, acknowledgeAll),
     answer.alerts.length > 0 && openAlerts(answer, schedules, context, reload),
     !answer.alerts.length && el("p", {}, "The ", el("a", { href: hash("overview") }, "overview"), " evaluates the lanes by itself, with or without alerts."),
     answer.silences.length > 0 && silencesTable(answer.silences, context, reload),
@@ -102,11 +103,9 @@ const mutedList = (rows, cause) => rows.length > 0 && el("details", { "data-key"
 function openAlerts(answer, schedules, context, reload) {
   const causes = new Map(answer.alerts.map((alert) => [alert, causeOf(alert, answer.alerts)]));
   const visibleAlerts = answer.alerts.filter((alert) => !causes.get(alert) || causes.get(causes.get(alert)));
-  // As the command status counts them: muted under their cause, and silenced.
-  const mutedCount = answer.alerts.filter((alert) => alert.muted_by).length;
-  const hiddenCount = answer.alerts.length - visibleAlerts.length;
-  const hidden = hiddenCount > 0 && `${hiddenCount === mutedCount ? "" : `${hiddenCount.toLocaleString("en")} of them `}under the alert that mutes ${hiddenCount === 1 ? "it" : "them"}`;
-  const note = mutedCount > 0 && [`${mutedCount.toLocaleString("en")} muted`, hidden].filter(Boolean).join(", ");
+  const silenced = answer.alerts.filter((alert) => silenceOf(answer.silences, alert.kind, alert.subject)).length;
+  const muted = answer.alerts.filter((alert) => alert.muted_by && !silenceOf(answer.silences, alert.kind, alert.subject)).length;
+  const note = [muted && `${muted.toLocaleString("en")} muted by ${muted === 1 ? "its" : "their"} cause`, silenced && `${silenced.toLocaleString("en")} silenced`].filter(Boolean).join(", ");
   return table({ key: "alerts", caption: "Open alerts", note, rows: visibleAlerts, columns: alertColumns(answer, causes, schedules, context, reload) });
 }
 

@@ -6,7 +6,7 @@ import { adviceOf, approvalGapsOf, approvalText, effectOf, firstOf, gapsOf, inLa
 import { inOrder, stateTag, statesOf } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, say, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
-import { silenceButton, silenceOf } from "./silence.js";
+import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { scrollRegion, table } from "./table.js";
 
 export async function render(params, context, root) {
@@ -39,7 +39,7 @@ export async function render(params, context, root) {
       el("p", {}, el("strong", {}, "Next: "), adviceOf(incident)),
       effect && el("p", {}, effect),
       unapproved.length > 0 && el("p", { class: "soft" }, approvalText(unapproved)),
-      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
+      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, reload)),
       el("p", { class: "acts" },
         acknowledgeAllButton({ pairs: gaps, of: titleOf(incident), key: "all", context, done: reload, buttonClass: isFixedFirst(incident) ? null : "main", warning: firstOf(incident) }),
         !incident.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, name: `Provider incident: ${titleOf(incident)}`, key: "silence", context, done: reload }),

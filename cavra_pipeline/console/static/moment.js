@@ -28,6 +28,12 @@ export function parsedMoment(text) {
   return Number.isFinite(at) ? new Date(at).toISOString().slice(0, 19) : undefined;
 }
 
+/** What a field says of a text that is no instant. */
+export const NO_MOMENT = "Give a time as YYYY-MM-DD HH:MM, in UTC.";
+
+/** A text field for an instant, which `parsedMoment` reads. */
+export const momentInput = (attributes) => el("input", { type: "text", size: 19, maxlength: 25, placeholder: "YYYY-MM-DD HH:MM", autocomplete: "off", title: "UTC, such as 2026-11-28 08:00; a day alone means its end.", ...attributes });
+
 const isFuture = (at) => Boolean(at) && Date.parse(`${at}Z`) > clock() + SLACK;
 
 /** Sets the instant from the address; a future one is refused and means now. Returns the parameters with the current instant. */
@@ -47,7 +53,7 @@ function setInstant(text) {
 
 /** Draws the control; `go` is called after the instant has changed. Returns a function that updates the control. */
 export function momentControl(form, go) {
-  const input = el("input", { id: "as-of", name: "as_of", type: "text", size: 19, maxlength: 25, placeholder: "YYYY-MM-DD HH:MM", autocomplete: "off", title: "UTC, such as 2026-11-28 08:00; a day alone means its end.", "aria-label": "As of (UTC)",
+  const input = momentInput({ id: "as-of", name: "as_of", "aria-label": "As of (UTC)",
     oninput: () => input.setCustomValidity("") });
   const choose = (text) => {
     setInstant(text);
@@ -68,7 +74,7 @@ export function momentControl(form, go) {
     event.preventDefault();
     const at = input.value.trim() ? parsedMoment(input.value.trim()) : null;
     if (at !== undefined && !isFuture(at)) return choose(at);
-    input.setCustomValidity(at === undefined ? "Give a time as YYYY-MM-DD HH:MM, in UTC." : "This time has not come yet; the Forecast shows what comes.");
+    input.setCustomValidity(at === undefined ? NO_MOMENT : "This time has not come yet; the Forecast shows what comes.");
     return input.reportValidity();
   });
   return () => {

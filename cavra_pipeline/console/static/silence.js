@@ -3,12 +3,23 @@
 import { LABEL, actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { busy, choice, clock, el, field, nearStamp, problem, subjectWords, time, words } from "./dom.js";
+import { NO_MOMENT, momentInput, parsedMoment } from "./moment.js";
 import { table } from "./table.js";
 
 const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "7 days"]];
 
-/** Minutes from now to a time of a `datetime-local` input, which is in UTC. */
-const minutesUntil = (text) => Math.ceil((Date.parse(`${text}Z`) - clock()) / 60000);
+/** Minutes from now to the instant of a text; a day alone means its end, also today. NaN for a text that is no instant. */
+function minutesUntil(text) {
+  const at = parsedMoment(text);
+  return Math.ceil((Date.parse(`${at === null ? `${text}T23:59:59` : at}Z`) - clock()) / 60000);
+}
+
+/** What is wrong with the end of a silence; empty if nothing. */
+function endFault(text) {
+  if (!text) return "";
+  const minutes = minutesUntil(text);
+  return Number.isNaN(minutes) ? NO_MOMENT : minutes > 0 ? "" : "This time has passed.";
+}
 
 /** `kind` and `subject` are the alert's, as in GET /api/v1/alerts; `name` is its title. */
 export function silenceButton({ kind, subject, name, key, context, done }) {
@@ -16,11 +27,11 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
   const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
     field("Alerts", choice("scope", [["one", "This alert"], ["kind", `Every alert of its kind: ${words(kind).toLowerCase()}`]], "one")),
     field("Duration", choice("minutes", SPANS, "240")),
-    field("Until (UTC)", el("input", { name: "until", type: "datetime-local", min: new Date(clock()).toISOString().slice(0, 16) }), "In place of the duration, if given."),
+    field("Until (UTC)", momentInput({ name: "until", oninput: ({ currentTarget: input }) => input.setCustomValidity(endFault(input.value.trim())) }), "In place of the duration, if given."),
     field("Why", el("input", { name: "comment", required: true, ...LABEL, title: "A short label, such as a ticket; no e-mail address.", placeholder: "cause is known" }), "A public-safe label, such as a ticket; no e-mail address."),
   ], context, async ({ scope, minutes, until, ...values }) => {
     const isOne = scope === "one";
-    const { silence } = await ask("/silences", {}, { kind, ...(isOne && { subject }), minutes: until ? minutesUntil(until) : Number(minutes), ...values });
+    const { silence } = await ask("/silences", {}, { kind, ...(isOne && { subject }), minutes: until.trim() ? minutesUntil(until.trim()) : Number(minutes), ...values });
     return `${silenceWords(silence)}: ${isOne ? name : `every alert of the kind ${words(kind).toLowerCase()}`}.`;
   }, done, "Silence", "Silenced");
   return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
