@@ -18,6 +18,7 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.connectors.providers import PROVIDERS
+from cavra_pipeline.executive.words import fix_words
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import (
@@ -28,7 +29,7 @@ from cavra_pipeline.reports.cause_words import (
     WHERE_APPROVED,
 )
 from cavra_pipeline.reports.closure import ITEM_WORDS
-from cavra_pipeline.reports.incidents import PROBED_CAUSES
+from cavra_pipeline.reports.incidents import PASSING_CAUSES, PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES
 
@@ -83,15 +84,17 @@ def _lanes() -> str:
         },
         "PROVIDERS": {name: provider_title(name) for name in PROVIDERS},
         "CAUSES": {name: asdict(words) for name, words in CAUSE_WORDS.items()},
+        "STEPS": {cause: {name: fix_words(cause, name) for name in PROVIDERS} for cause in CAUSE_WORDS},
         "FIX_FIRST": sorted(PROBED_CAUSES),
+        "PASSING": sorted(PASSING_CAUSES),
         "ITEMS": ITEM_WORDS,
         "TYPES": sorted({kind.record_type for kind in KINDS.values()}),
         "RELEASES": dict(RELEASE_WORDS),
         "RECOVERY_STEP": RECOVERY_STEP,
+        "STALE_PLAN_STEP": STALE_PLAN_STEP,
         "WHERE_APPROVED": WHERE_APPROVED,
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
-        "STALE_PLAN_STEP": STALE_PLAN_STEP,
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
         "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
         "NOT_SECRETS": sorted(NOT_SECRETS),

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Gate, Lane
+from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cadence import outage_open_since, usual_interval_of
 from cavra_pipeline.reports.clearance import held_pairs
 from cavra_pipeline.reports.executions import unresolved_pairs
@@ -50,6 +51,7 @@ def lane_at_a_glance(
         "unresolved_delivery_count": plan["retry_decisions"],
         "unresolved_failed_execution_count": unresolved_pairs(session, lane, naive_utc(as_of)),
     }
+    loose = [decision for decision in plan["retry_decisions"] if decision["provider_incident_id"] is None]
     counted = {rule.category(lane): rule.count for rule in RULES}
     return {
         "lane": lane.name,
@@ -64,7 +66,8 @@ def lane_at_a_glance(
         **{name: plan[name] for name in _OF_PLAN},
         "held_count": len(gated["retry"]),
         "held_when_due_count": len(gated["wait"]),
-        "failing_without_incident": _without_incident(plan),
+        "failing_without_incident": dict(sorted(Counter(decision["provider"] for decision in loose).items())),
+        "causes_without_incident": _by_cause(loose),
         "alerts": [
             {
                 **alert,
@@ -81,10 +84,21 @@ def lane_at_a_glance(
     }
 
 
-def _without_incident(plan: Mapping[str, Any]) -> dict[str, int]:
-    """The number of failing deliveries behind no open provider incident, by provider."""
-    loose = (decision["provider"] for decision in plan["retry_decisions"] if decision["provider_incident_id"] is None)
-    return dict(sorted(Counter(loose).items()))
+def _by_cause(decisions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Failing deliveries by provider and by the cause that the statuses of each have in common."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for decision in decisions:
+        cause = cause_of(decision["failed_status_codes"] or [None])
+        groups.setdefault((decision["provider"], cause), []).append(decision)
+    return [
+        {
+            "provider": provider,
+            "cause": cause,
+            "delivery_count": len(rows),
+            "status_codes": sorted({code for row in rows for code in row["failed_status_codes"]}),
+        }
+        for (provider, cause), rows in sorted(groups.items())
+    ]
 
 
 def _named(lane: Lane, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

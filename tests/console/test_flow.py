@@ -135,7 +135,10 @@ def test_the_health_of_a_lane_names_the_incident_and_warns_to_fix_it_first(servi
         cause = verdict.get_by_role("link", name="ServiceNow rejects our credentials (401)")
         assert "Renew the ServiceNow credential" in verdict.inner_text()
         page.get_by_role("button", name="Acknowledge 11 deliveries").click()
-        assert page.get_by_role("dialog").get_by_text("Fix the cause first").is_visible()
+        dialog = page.get_by_role("dialog")
+        assert dialog.get_by_text("10 of these (ServiceNow) fail until the cause is fixed").is_visible()
+        assert dialog.get_by_text("Fix the cause first").count() == 0
+        assert all(box.is_visible() for box in dialog.get_by_role("checkbox").all())
         page.get_by_role("button", name="Cancel").click()
         cause.click()
         page.get_by_role("link", name="Preview its retry plan").wait_for()

@@ -37,8 +37,8 @@ def waiting_home(folder: Path) -> Settings:
         for n in range(5)
     ]
     loose = [
-        delivery(NOW - 2 * HOUR, subject=f"plan-{provider}", failed=[provider], status_codes=[500])
-        for provider in ("slack", "webhook")
+        delivery(NOW - 2 * HOUR, subject=f"plan-{provider}", failed=[provider], status_codes=[status])
+        for provider, status in (("slack", 500), ("webhook", 404))
     ]
     named = {"delivery_id": "audit-0", "provider": "servicenow", "approval_state": "approved"}
     said = [
@@ -132,11 +132,16 @@ def test_failures_without_an_incident_have_a_card_and_are_acknowledged_from_it(
 ) -> None:
     with watched(browser) as seen, served(waiting_home(tmp_path), dagster=NoDagster()) as one:
         page = shown(seen.context.new_page(), one.url)
-        card = page.locator("li.cause", has_text="2 deliveries failed without an open incident: Slack 1, Webhook 1")
-        assert "1 needs an acknowledgement." in card.inner_text()
+        card = page.locator("li.cause", has_text="2 deliveries failed without an open incident")
+        assert "Slack is returning server errors (500): 1 delivery" in card.inner_text()
+        assert "Webhook no longer knows the address (404): 1 delivery" in card.inner_text()
+        next_step = "Next: Correct the Webhook address, unless that is done. 1 needs an acknowledgement."
+        assert next_step in card.inner_text()
+        assert "Ask the owner" not in card.inner_text()
         assert card.locator(".main").all_inner_texts() == ["Open the plan"]
         card.get_by_role("button", name="Acknowledge 1 delivery").click()
         box = page.get_by_role("dialog")
+        assert box.get_by_text("Fix the cause first").is_visible()
         border = "node => getComputedStyle(node).borderTopColor"
         label = box.get_by_label("Your label")
         untouched = label.evaluate(border)
@@ -214,11 +219,6 @@ def test_an_unknown_address_says_so_and_a_phone_shows_the_title_first(service: S
     assert seen.complaints == []
 
 
-def test_no_id_is_cut_or_broken_and_ages_begin_with_just_now(service: Served, browser: Browser) -> None:
-    with watched(browser, width=1440) as seen:
-        page = shown(seen.context.new_page(), f"{service.url}/#/evidence")
-        for cell in page.locator(".id").all():
-            assert cell.evaluate("node => [node.scrollWidth <= node.clientWidth, node.getClientRects().length]") == [
 def test_a_lane_that_is_none_is_named_and_no_other_is_shown(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = seen.context.new_page()
@@ -234,6 +234,11 @@ def test_a_lane_that_is_none_is_named_and_no_other_is_shown(service: Served, bro
     assert seen.complaints == []
 
 
+def test_no_id_is_cut_or_broken_and_ages_begin_with_just_now(service: Served, browser: Browser) -> None:
+    with watched(browser, width=1440) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/evidence")
+        for cell in page.locator(".id").all():
+            assert cell.evaluate("node => [node.scrollWidth <= node.clientWidth, node.getClientRects().length]") == [
                 True,
                 1,
             ]

@@ -51,9 +51,12 @@ function stateField(lanes) {
   return field("State", choice("state", states.map((state) => [state]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
 }
 
+/** What to know before an acknowledgement, as a paragraph of its dialog. */
+const warned = (text) => (text ? [el("p", {}, el("strong", {}, text))] : []);
+
 const LIMITS = "This records who handles it and what they decided. It sends nothing and fixes nothing by itself.";
 
-export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null }) {
+export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null, warning = null }) {
   if (!mayAct(context) || !STATES[lane].length) return null;
   const open = () => {
     // Shown only after the service has rejected the request because it knows no such delivery.
@@ -67,7 +70,7 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
         throw error;
       }
     };
-    actForm("Acknowledge", [el("p", {}, `${subject}, ${provider}`), el("p", { class: "soft" }, LIMITS)], [stateField([lane]), force], context, send,
+    actForm("Acknowledge", [el("p", {}, `${subject}, ${providerName(provider)}`), ...warned(warning), el("p", { class: "soft" }, LIMITS)], [stateField([lane]), force], context, send,
       async (message) => { await done(message); document.getElementById("gaps")?.focus({ preventScroll: true }); });
   };
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
@@ -94,14 +97,17 @@ export function decidedWords(pairs) {
   return [...new Set(states)].sort().map((state) => `${states.filter((other) => other === state).length.toLocaleString("en")} ${state}`).join(", ");
 }
 
+/** A longer list of checkboxes is folded, so that the form below it stays in sight. */
+const MAX_UNFOLDED = 12;
+
 /** Checkboxes of a bulk acknowledgement. Unanswered pairs are ticked; a person's decision is overridden only if ticked by hand. */
 function pairChoice(pairs, unit) {
   const [openPairs, decidedPairs] = splitByAnswer(pairs);
   const row = (pair) => el("li", {}, el("label", {}, el("input", { type: "checkbox", checked: !pair.state, "data-pair": pairs.indexOf(pair) }),
     `${words(pair.lane)}: ${pair.subject}, ${providerName(pair.provider)}${pair.state ? ` (${words(pair.state).toLowerCase()})` : ""}`));
   const group = (title, rows, isOpen) => rows.length > 0 && el("details", { open: isOpen }, el("summary", {}, title), el("ul", { class: "plain" }, rows.map(row)));
-  return el("div", {}, group(plural(openPairs.length, ...unit), openPairs, false),
-    group(`${decidedWords(pairs)}: these stay as they are, unless you tick them`, decidedPairs, true));
+  return el("div", {}, group(plural(openPairs.length, ...unit), openPairs, openPairs.length <= MAX_UNFOLDED),
+    group(`${decidedWords(pairs)}: these stay as they are, unless you tick them`, decidedPairs, !openPairs.length));
 }
 
 /**
@@ -120,7 +126,7 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
   };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
-  const open = () => actForm(`Acknowledge ${unit[1]}`, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list].filter(Boolean), [stateField(pairs.map((pair) => pair.lane))], context, send, done);
+  const open = () => actForm(`Acknowledge ${unit[1]}`, [...warned(warning), el("p", { class: "soft" }, LIMITS), list], [stateField(pairs.map((pair) => pair.lane))], context, send, done);
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 

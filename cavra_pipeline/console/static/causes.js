@@ -1,26 +1,54 @@
 // Causes of provider incidents: what each means, what to do about it (docs/incidents.md), and its card.
 
-import { decidedWords } from "./acknowledge.js";
+import { decidedWords, splitByAnswer } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, whole, words } from "./dom.js";
 import { icon } from "./icons.js";
-import { CAUSES, FIX_FIRST, GATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { CAUSES, FIX_FIRST, GATES, PASSING, STEPS, WHERE_APPROVED } from "./lanes.js"; // written by the server
 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
 export function adviceOf(incident) {
-  const { step, retries } = wordsOf(incident);
-  return `${step.replaceAll("{name}", () => providerName(incident.provider))}. ${retries}`.trim();
+  const cause = Object.hasOwn(CAUSES, incident.cause) ? incident.cause : "mixed";
+  return `${stepOf(cause, incident.provider)}. ${CAUSES[cause].retries}`.trim();
 }
+
+/** What a person does about a cause at a provider, without a full stop. */
+const stepOf = (cause, provider) => (Object.hasOwn(STEPS[cause], provider) ? STEPS[cause][provider] : CAUSES[cause].step.replaceAll("{name}", () => provider));
+
+/** What fails at a provider of failures that belong to no incident, with the statuses: "Slack no longer knows the address (404)". */
+export const failureOf = ({ provider, cause, status_codes: codes }) => `${faultAt(provider, cause)}${codes.length ? ` (${codes.join(", ")})` : ""}`;
+
+/** The steps for causes of failures that belong to no incident, as sentences; none for a cause that passes by itself. */
+export const stepsOf = (causes) => causes.filter(({ cause }) => !PASSING.includes(cause)).map(({ cause, provider }) => `${stepOf(cause, provider)}, unless that is done.`);
 
 /** True if every retry fails until a person has fixed the cause. */
 export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
 
-/** Advice to fix the cause before acknowledging, where every retry fails until then; else null. */
-export const firstOf = (incident) => (isFixedFirst(incident) ? "Fix the cause first: a retry that fails uses up an attempt." : null);
+/** Why a cause is fixed before a retry. */
+export const SPENT = "a retry that fails uses up an attempt.";
 
-/** The warning of the first incident that makes any of these deliveries fail until its cause is fixed; undefined without one. */
-export const warningOf = (pairs, incidents) => incidents.filter((incident) => incident.pairs.some((failing) => pairs.some((pair) => pair.lane === failing.lane && pair.subject === failing.subject && pair.provider === incident.provider)))
-  .map(firstOf).find(Boolean);
+/** Advice to fix the cause before acknowledging, where every retry fails until then; else null. */
+export const firstOf = (incident) => (isFixedFirst(incident) ? `Fix the cause first: ${SPENT}` : null);
+
+/** The advice where those of the pairs that no one has answered, or some of them, fail until a person has fixed the cause; null if none does. */
+export function warningOf(pairs, isFailingFirst) {
+  const [unanswered] = splitByAnswer(pairs);
+  const chosen = unanswered.length ? unanswered : pairs;
+  const failing = chosen.filter(isFailingFirst);
+  if (!failing.length) return null;
+  if (failing.length === chosen.length) return `Fix the cause first: ${SPENT}`;
+  return `${failing.length.toLocaleString("en")} of these (${listed([...new Set(failing.map((pair) => providerName(pair.provider)))].sort())}) ${failing.length === 1 ? "fails" : "fail"} until the cause is fixed: ${SPENT}`;
+}
+
+/** Whether an open incident makes a pair fail until its cause is fixed. */
+export const failsByIncident = (incidents) => (pair) => incidents.some((incident) => isFixedFirst(incident) && pair.provider === incident.provider
+  && incident.pairs.some((failing) => pair.lane === failing.lane && pair.subject === failing.subject));
+
+/** Whether a pair of no incident fails until its cause is fixed: every failure at its provider has such a cause. */
+export const failsByCause = (causes) => (pair) => {
+  const ofProvider = causes.filter((cause) => cause.provider === pair.provider);
+  return ofProvider.length > 0 && ofProvider.every(isFixedFirst);
+};
 
 /** One paragraph with advice for each incident of a lane; `note` returns what to append to it. */
 export const causeLines = (lane, incidents, note = () => null) => incidentsOf(lane, incidents).map((incident) => el("p", {}, el("strong", {}, "Cause: "),

@@ -2,7 +2,7 @@
 
 import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
-import { pairsToAcknowledge, warningOf } from "./causes.js";
+import { failsByIncident, pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, el, hash, plural, providerName, say, stamp, statusLine, swap, words } from "./dom.js";
 import { ITEMS } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -30,7 +30,7 @@ export async function render(params, context, root) {
   const acknowledgeItem = (item) => {
     const itemPairs = pairs.filter((pair) => pair.item === item);
     const unit = item === GAP ? undefined : ALERTS;
-    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, warning: item === GAP ? warningOf(itemPairs, incidents) : null, done: (results) => reload(results, unit) });
+    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, warning: item === GAP ? warningOf(itemPairs, failsByIncident(incidents)) : null, done: (results) => reload(results, unit) });
   };
   const isKnown = report.evidence_record_count > 0;
   const isClosed = report.closure_state === "closed";

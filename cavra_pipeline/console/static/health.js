@@ -2,7 +2,7 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
-import { causeLines, incidentsOf, warningOf } from "./causes.js";
+import { causeLines, failsByIncident, incidentsOf, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { GATES, STALE_PLAN_STEP, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
@@ -87,7 +87,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
-  const warning = warningOf(gaps, incidents);
+  const warning = warningOf(gaps, failsByIncident(incidents));
   const buttonFor = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: reload });
   return [
     el("section", { class: `verdict ${shownLevel(health, causes)}`, "aria-label": "Verdict" },

@@ -3,10 +3,10 @@
 import { ask, askIfThere } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { downStep, dueSchedules, idleNotice, isDaemonDown } from "./alerts.js";
-import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf } from "./causes.js";
+import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, failsByCause, failureOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, stepsOf, titleOf, warningOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { openLeaks } from "./leaks.js";
-import { LANES, ago, announce, command, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { LANES, ago, announce, command, el, hash, plural, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { colourKey, sharesBar } from "./pictures.js";
@@ -94,22 +94,32 @@ function incidentCard(incident, lanes, context, done) {
 
 /** One card for the failing deliveries that belong to no open incident, of lanes that are not healthy. */
 function looseFailures(lanes, context, done) {
-  const failingLanes = lanes.filter((lane) => ["critical", "warning"].includes(lane.alert_level) && Object.keys(lane.failing_without_incident).length);
-  const byProvider = {};
-  for (const [name, count] of failingLanes.flatMap((lane) => Object.entries(lane.failing_without_incident))) byProvider[name] = (byProvider[name] ?? 0) + count;
-  const shares = Object.entries(byProvider).sort((a, b) => b[1] - a[1]);
-  const count = shares.reduce((sum, [, share]) => sum + share, 0);
+  const failingLanes = lanes.filter((lane) => ["critical", "warning"].includes(lane.alert_level) && lane.causes_without_incident.length);
+  const causes = summed(failingLanes.flatMap((lane) => lane.causes_without_incident));
+  const count = causes.reduce((sum, cause) => sum + cause.delivery_count, 0);
   if (!count) return [];
   const [gaps, unapproved] = [gapsOf(null, failingLanes), approvalGapsOf(null, failingLanes)];
   const needs = [[gaps, "an acknowledgement"], [unapproved, "an approval"]].filter(([rows]) => rows.length).map(([rows, what]) => `${plural(rows.length, "needs", "need")} ${what}${decidedWords(rows) && ` (${decidedWords(rows)})`}`);
+  const steps = [...stepsOf(causes), ...(needs.length ? [`${needs.join(", ")}.`] : []), ...(unapproved.length ? [WHERE_APPROVED] : [])];
   return [causeCard({
-    level: "warning", count, unit: count === 1 ? "delivery" : "deliveries",
-    title: `${plural(count, "delivery", "deliveries")} failed without an open incident: ${shares.map(([name, share]) => `${providerName(name)} ${share.toLocaleString("en")}`).join(", ")}`,
-    details: failingLanes.map((lane, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: lane.lane }), "data-key": `loose-${lane.lane}` }, words(lane.lane))]).concat("."),
-    next: `Read in ${failingLanes.length === 1 ? "the" : "each"} lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}${unapproved.length ? ` ${WHERE_APPROVED}` : ""}`,
+    level: "warning", count, unit: count === 1 ? "delivery" : "deliveries", title: `${plural(count, "delivery", "deliveries")} failed without an open incident`,
+    details: [`${causes.map((cause) => `${failureOf(cause)}: ${plural(cause.delivery_count, "delivery", "deliveries")}`).join("; ")}. `,
+      failingLanes.map((lane, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: lane.lane }), "data-key": `loose-${lane.lane}` }, words(lane.lane))]), "."],
+    next: steps.join(" ") || "Their retries follow the plans of their lanes.",
     buttons: [el("a", { class: "button main", href: hash("plan", { lane: failingLanes[0].lane, run: 1 }), "data-key": "see-loose" }, failingLanes.length === 1 ? "Open the plan" : "Open the first plan"),
-      acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done, buttonClass: null })],
+      acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done, buttonClass: null, warning: warningOf(gaps, failsByCause(causes)) })],
   })];
+}
+
+/** Causes of several lanes as those of all, the most deliveries first. */
+function summed(causes) {
+  const sums = new Map();
+  for (const cause of causes) {
+    const key = `${cause.provider} ${cause.cause}`;
+    const sum = sums.get(key) ?? { ...cause, delivery_count: 0, status_codes: [] };
+    sums.set(key, { ...sum, delivery_count: sum.delivery_count + cause.delivery_count, status_codes: [...new Set([...sum.status_codes, ...cause.status_codes])].sort() });
+  }
+  return [...sums.values()].sort((a, b) => b.delivery_count - a.delivery_count);
 }
 
 /** One card for all lanes whose worker is down; links to each lane's health, which lists the outages. */
