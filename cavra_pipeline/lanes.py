@@ -15,6 +15,8 @@ ACKNOWLEDGEMENT_STATES = ("acknowledged", "accepted", "deferred", "escalated", "
 ALERT_STATES = ("acknowledged", "dismissed", "escalated", "resolved")
 #: Newest states that let a live retry go ahead (contract section 8).
 CLEARING_STATES = ("acknowledged", "accepted", "resolved")
+#: Newest states by which a person decides against a retry, of an acknowledgement or of an approval.
+DECLINING_STATES = ("deferred", "escalated", "dismissed", "denied")
 #: Newest states that close a failed execution, and a recovery at a provider (contract section 7).
 CLOSING_STATES = ("dismissed", "resolved")
 #: Newest states that answer a health alert (contract section 7).

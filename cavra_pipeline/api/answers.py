@@ -74,8 +74,9 @@ class PlanPreview(BaseModel):
 class PendingPlan(PlanPreview):
     """A retry plan that is not saved, and which of its due retries wait for a person."""
 
-    pending: list[dict[str, str]] = Field(
-        description="Subject and provider of each due retry that waits for an acknowledgement or an approval."
+    pending: list[dict[str, str | None]] = Field(
+        description="Subject and provider of each due retry that waits for an acknowledgement or an approval, "
+        "and declined_state: by which state a person has decided against it, or null."
     )
 
 

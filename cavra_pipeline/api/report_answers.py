@@ -137,7 +137,11 @@ class Forecast(Open):
 
 
 class Explanation(Open):
-    """State of a delivery of one lane and its reason, its records in order, and what would release it."""
+    """State of a delivery of one lane and its reason, its records in order, and what would release it.
+
+    ``cause`` names why it fails, ``first_step`` says what has to be fixed before a retry, ``declined`` who has decided
+    that there is none now.
+    """
 
     lane: str
     subject: str
@@ -147,6 +151,9 @@ class Explanation(Open):
     provider_incident_id: str | None
     released_by: list[dict[str, Any]]
     lines: list[dict[str, Any]]
+    cause: str | None
+    first_step: str | None
+    declined: dict[str, str | None] | None
 
 
 class Explanations(Open):

@@ -21,7 +21,7 @@ from cavra_pipeline.errors import checked
 from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
-from cavra_pipeline.reports.clearance import held_pairs
+from cavra_pipeline.reports.clearance import declined_states, held_pairs
 from cavra_pipeline.reports.closure import closure_reports, closures_of
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
 from cavra_pipeline.reports.glance import lane_at_a_glance
@@ -128,10 +128,14 @@ def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: model
     )
 
 
-def _pending(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[dict[str, str]]:
-    """The due retries of a plan that the lane's gate does not let go yet."""
+def _pending(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[dict[str, str | None]]:
+    """The due retries of a plan that the lane's gate does not let go yet, and which of them a person has declined."""
     pairs = held_pairs(session, lane, plan, naive_utc(at))["retry"]
-    return [{"subject": subject, "provider": provider} for subject, provider in pairs]
+    declined = declined_states(session, lane, pairs, naive_utc(at))
+    return [
+        {"subject": subject, "provider": provider, "declined_state": declined.get((subject, provider))}
+        for subject, provider in pairs
+    ]
 
 
 def _preview(service: Service, lane: Lane, query: models.PlanQuery) -> tuple[Any, dict[str, Any]]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
+from cavra_pipeline.causes.advice import advice
 from cavra_pipeline.causes.story import DELIVERED, PairStory, pair_story
 from cavra_pipeline.documents import PRODUCT, instant, naive_utc
 from cavra_pipeline.errors import UsageError, use_one_of
@@ -143,7 +144,7 @@ def _explanation(
     open_incidents = [incident for incident in incidents if incident["ended_at"] is None]
     lines = [*story.lines, *_passes(context, at), *(_incident_line(incident) for incident in incidents)]
     lines.sort(key=lambda line: (line["at"], line["record_id"] or ""))
-    return {
+    explanation = {
         "lane": story.lane.name,
         "subject": story.subject,
         "provider": story.provider,
@@ -159,6 +160,7 @@ def _explanation(
         "released_by": _releases(context, decision, at, has_connector),
         "lines": lines,
     }
+    return {**explanation, **advice(explanation)}
 
 
 def _releases(

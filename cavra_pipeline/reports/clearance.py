@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
+from cavra_pipeline.lanes import CLEARING_STATES, DECLINING_STATES, Gate, Lane
 from cavra_pipeline.reports.approvals import approvals
 from cavra_pipeline.warehouse import Session
 
@@ -60,6 +60,26 @@ def uncleared_pairs(session: Session, lane: Lane, decisions: Sequence[Mapping[st
         return []
     cleared = cleared_pairs(session, lane, decisions, (at, at))
     return [pair for pair in (_pair(lane, decision) for decision in decisions) if pair not in cleared]
+
+
+def declined_states(session: Session, lane: Lane, pairs: Sequence[_Pair], at: datetime) -> dict[_Pair, str]:
+    """Returns the pairs that a person has decided against at an instant, in UTC without a zone, each with the state.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        pairs: Pairs that the lane's gate does not let go.
+        at: The instant.
+    """
+    if lane.gate is Gate.REQUEST or not pairs:
+        return {}
+    if lane.gate is Gate.APPROVAL:
+        decided = approvals(session, lane, [at], (subject for subject, _ in pairs))
+        states = {pair: decided.at(pair, at)[0] for pair in pairs}
+    else:
+        rows = session.rows(_PACKAGE, "newest_states", {"lane": lane.name, "as_of": at})
+        states = {(str(row["subject"]), str(row["provider"])): str(row["acknowledgement_state"]) for row in rows}
+    return {pair: state for pair in pairs if (state := states.get(pair)) in DECLINING_STATES}
 
 
 def _pair(lane: Lane, decision: Mapping[str, Any]) -> _Pair:

@@ -83,7 +83,10 @@ def test_a_lane_counts_waiting_retries_that_a_person_holds_once_they_are_due(tmp
 def test_a_lane_and_a_plan_tell_ready_retries_from_those_that_wait_for_a_person(tmp_path: Path) -> None:
     pairs = {"plan-1": "slack", "plan-2": "teams", "plan-3": "webhook"}
     home = ingested(tmp_path, [
-        *(delivery(NOW - 3 * HOUR, subject=subject, failed=[provider]) for subject, provider in pairs.items()),
+        *(
+            delivery(NOW - 3 * HOUR, subject=subject, failed=[provider], status_codes=[404])
+            for subject, provider in pairs.items()
+        ),
         acknowledgement(NOW - 2 * HOUR, subject="plan-1", provider="slack", state="accepted"),
         acknowledgement(NOW - 2 * HOUR, subject="plan-2", provider="teams", state="deferred"),
         delivery(NOW - 3 * HOUR, lane="executive_report", subject="run-1", failed=["slack"]),
@@ -101,7 +104,14 @@ def test_a_lane_and_a_plan_tell_ready_retries_from_those_that_wait_for_a_person(
     assert (escalations["retryable_count"], escalations["held_count"]) == (3, 2)
     assert (reports["retryable_count"], reports["held_count"]) == (1, 0)
     assert escalations["failing_without_incident"] == {"slack": 1, "teams": 1, "webhook": 1}
-    held = [{"subject": subject, "provider": pairs[subject]} for subject in ("plan-2", "plan-3")]
+    assert escalations["causes_without_incident"] == [
+        {"provider": name, "cause": "gone", "delivery_count": 1, "status_codes": [404]}
+        for name in ("slack", "teams", "webhook")
+    ]
+    declined = {"plan-2": "deferred", "plan-3": None}
+    held = [
+        {"subject": subject, "provider": pairs[subject], "declined_state": state} for subject, state in declined.items()
+    ]
     assert [plans["recovery_escalation"]["pending"], plans["executive_report"]["pending"]] == [held, []]
     assert (what_if["plan"]["suppressed_count"], what_if["pending"]) == (3, [])
     assert saved["pending"] == held
@@ -133,7 +143,10 @@ def test_a_retry_waits_for_an_approval_until_the_newest_decision_approves_it(tmp
         ]
         for _, lanes in found
     ]
-    assert [pending for pending, _ in found] == [[{"subject": "one", "provider": "slack"}], []]
+    assert [pending for pending, _ in found] == [
+        [{"subject": "one", "provider": "slack", "declined_state": "denied"}],
+        [],
+    ]
     assert gaps == [[("one", "denied")], []]
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
@@ -210,9 +210,22 @@ def test_an_acknowledgement_of_a_delivery_is_withdrawn_on_its_page(service: Serv
             page.get_by_role("dialog").get_by_role("button", name=action.split()[0], exact=True).click()
             page.get_by_text(state).wait_for()
         assert page.get_by_role("button", name="Withdraw").count() == 0
+        verdict = page.get_by_role("region", name="Verdict").inner_text()
+        assert "First: Renew the ServiceNow credential or restore its permissions; until then retries fail." in verdict
+        assert "Ask: incident-lead, who deferred it." in verdict
+        assert page.locator("main button.main").count() == 0
+        page.get_by_role("button", name="Acknowledge plan-7").click()
+        assert page.get_by_role("dialog").get_by_text("uses up an attempt. Ask incident-lead").is_visible()
+        page.get_by_role("button", name="Cancel").click()
         page.get_by_role("link", name="Try another policy").click()
         page.get_by_text("Preview only, not saved").wait_for()
         assert page.locator("#decisions tbody th").all_inner_texts() == ["plan-7"]
+        assert page.locator("#decisions td[data-label=State]").all_inner_texts() == ["Held: deferred"]
+        assert page.locator("p.state").inner_text() == "11 held for an acknowledgement (1 deferred)"
+        page.get_by_label("Find").fill("")
+        expect(page.locator("#decisions tbody tr")).to_have_count(10)
+        held = page.locator("#decisions tbody tr", has_text="Held: needs an acknowledgement")
+        assert held.count() == 9
     assert sorted(acknowledgements(service)) == [
         (("plan-7"), "servicenow", state) for state in ("acknowledged", "deferred")
     ]
@@ -251,22 +264,6 @@ def test_an_alert_is_acknowledged_silenced_and_heard_again(service: Served, brow
     assert seen.complaints == []
 
 
-def test_the_whole_page_goes_to_a_past_instant_and_offers_no_change_there(service: Served, browser: Browser) -> None:
-    past = NOW - timedelta(hours=5, minutes=30)
-    with watched(browser) as seen:
-        page = shown(seen.context.new_page(), service.url)
-        assert page.get_by_role("button", name="Acknowledge 10 deliveries").is_visible()
-        page.get_by_label("As of (UTC)").fill(past.strftime("%Y-%m-%dT%H:%M:%S"))
-        page.get_by_role("button", name="Show", exact=True).click()
-        page.get_by_text("nothing can be changed here").wait_for()
-        page.get_by_role("region", name="Lanes").get_by_role("link", name="Recovery escalation", exact=True).click()
-        page.get_by_role("heading", name="Acknowledgement gaps").wait_for()
-        assert page.get_by_text(re.compile(f"^As of {past:%Y-%m-%d %H:%M} UTC")).is_visible()
-        assert page.locator("main").get_by_role("button", name=re.compile(r"^Acknowledge\b")).count() == 0
-        page.get_by_role("link", name="Incidents").click()
-        page.get_by_text("No provider incident is known.").wait_for()
-        page.get_by_role("button", name="One hour later").click()
-        page.get_by_role("link", name="ServiceNow rejects our credentials (401)").wait_for()
 def test_a_silence_of_an_incident_ends_on_its_page(service: Served, browser: Browser) -> None:
     with watched(browser) as seen, service.client() as client:
         (incident,) = client.get("/api/v1/incidents").json()["incidents"]
@@ -284,6 +281,22 @@ def test_a_silence_of_an_incident_ends_on_its_page(service: Served, browser: Bro
     assert seen.complaints == []
 
 
+def test_the_whole_page_goes_to_a_past_instant_and_offers_no_change_there(service: Served, browser: Browser) -> None:
+    past = NOW - timedelta(hours=5, minutes=30)
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), service.url)
+        assert page.get_by_role("button", name="Acknowledge 10 deliveries").is_visible()
+        page.get_by_label("As of (UTC)").fill(past.strftime("%Y-%m-%dT%H:%M:%S"))
+        page.get_by_role("button", name="Show", exact=True).click()
+        page.get_by_text("nothing can be changed here").wait_for()
+        page.get_by_role("region", name="Lanes").get_by_role("link", name="Recovery escalation", exact=True).click()
+        page.get_by_role("heading", name="Acknowledgement gaps").wait_for()
+        assert page.get_by_text(re.compile(f"^As of {past:%Y-%m-%d %H:%M} UTC")).is_visible()
+        assert page.locator("main").get_by_role("button", name=re.compile(r"^Acknowledge\b")).count() == 0
+        page.get_by_role("link", name="Incidents").click()
+        page.get_by_text("No provider incident is known.").wait_for()
+        page.get_by_role("button", name="One hour later").click()
+        page.get_by_role("link", name="ServiceNow rejects our credentials (401)").wait_for()
         page.get_by_role("button", name="Now").click()
         page.wait_for_function("!location.hash.includes('as_of')")
         assert page.get_by_text("nothing can be changed here").is_hidden()

@@ -129,6 +129,32 @@ def test_a_delivery_that_waits_for_a_person_says_so_in_a_few_lines(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "cause", "first_step"),
+    [
+        (404, "gone", "Correct the Slack address, unless that is done; until then retries fail."),
+        (503, "server_error", None),
+    ],
+)
+def test_the_cause_is_fixed_first_and_who_declined_is_asked(
+    tmp_path: Path, status: int, cause: str, first_step: str | None
+) -> None:
+    failure = delivery(at(100), failed=["slack"], status_codes=[status])
+    home = ingested(
+        tmp_path,
+        [failure, acknowledgement(at(60)), acknowledgement(at(50), state="deferred", signer="ops"),
+         delivery(at(10), providers=["slack"])],
+    )  # fmt: skip
+
+    def advised(as_of: datetime) -> tuple[Any, ...]:
+        one = asked(home, as_of=as_of)
+        return one["cause"], one["first_step"], one["declined"]
+
+    assert advised(at(55)) == (cause, first_step, None), "it is released"
+    assert advised(at(20)) == (cause, first_step, {"state": "deferred", "by": "ops"})
+    assert advised(NOW) == (None, None, None), "it has arrived"
+
+
 def test_a_live_run_releases_only_what_nothing_else_holds(tmp_path: Path) -> None:
     failure = delivery(at(100), failed=["slack"])
     cleared = ingested(tmp_path / "cleared", [failure, acknowledgement(at(50))])

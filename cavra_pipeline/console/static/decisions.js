@@ -1,5 +1,6 @@
 // The decisions of a retry plan: filter, sort, export, and compare with a saved plan.
 
+import { decidedWords } from "./acknowledge.js";
 import { ask, askText } from "./api.js";
 import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
 import { REASONS } from "./delivery.js";
@@ -14,18 +15,35 @@ const OWN_POLICY = "own-policy";
 /** States of a decision: a due retry is held (`gate`) until a person releases it. */
 const STATES = { retry: "Ready", gate: "Held", wait: "Waiting", suppress: "Exhausted" };
 const stateName = (state, lane) => ({ gate: `Held: needs ${gateOf(lane)}`, wait_then_gate: `Waiting, then needs ${gateOf(lane)}` })[state] ?? STATES[state];
-export const stateTag = (state, lane) => tag({ gate: "warning", wait_then_gate: "wait" }[state] ?? state, stateName(state, lane));
+/** A state as a tag; `declined` is the state by which a person has decided against a held retry. */
+export const stateTag = (state, lane, declined = null) => tag({ gate: "warning", wait_then_gate: "wait" }[state] ?? state, state === "gate" && declined ? heldAs(declined) : stateName(state, lane));
+
+/** What a held retry is that a person has decided against: "Held: deferred". */
+export const heldAs = (declined) => `Held: ${words(declined).toLowerCase()}`;
+
+/** The held pair of a decision of this plan; undefined if nothing holds it. */
+function pendingPairs({ plan, pending }) {
+  const pairs = new Map(pending.map((pair) => [`${pair.subject} ${pair.provider}`, pair]));
+  return (decision) => (decision.action === "retry" ? pairs.get(`${subjectOf(plan.lane, decision)} ${decision.provider}`) : undefined);
+}
 
 /** A function that returns the state of a decision of this plan. */
-export function statesOf({ plan, pending }) {
-  const pendingKeys = new Set(pending.map((pair) => `${pair.subject} ${pair.provider}`));
-  return (decision) => (decision.action === "retry" && pendingKeys.has(`${subjectOf(plan.lane, decision)} ${decision.provider}`) ? "gate" : decision.action);
+export function statesOf(planAnswer) {
+  const pairOf = pendingPairs(planAnswer);
+  return (decision) => (pairOf(decision) ? "gate" : decision.action);
+}
+
+/** A function that returns by which state a person has decided against a decision's retry; null where no one has. */
+export function declinedOf(planAnswer) {
+  const pairOf = pendingPairs(planAnswer);
+  return (decision) => pairOf(decision)?.declined_state ?? null;
 }
 
 /** Text and colour of the number of ready, held, waiting and exhausted deliveries. */
 function countParts({ plan, pending }) {
   const gated = pending.length;
-  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `held for ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, "waiting", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
+  const declined = decidedWords(pending.map((pair) => ({ state: pair.declined_state })));
+  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `held for ${gateOf(plan.lane)}${declined && ` (${declined})`}`, "warning"], [plan.waiting_count, "waiting", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
     .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
 
@@ -72,7 +90,7 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       planAnswer.metadata ? savedNote(plan, planAnswer) : el("p", { class: "soft" }, `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),
-    decisionsTable(plan, statesOf(planAnswer), isPast, chosen),
+    decisionsTable(plan, statesOf(planAnswer), declinedOf(planAnswer), isPast, chosen),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(planAnswer, null, 2)}\n`) }, "Export as JSON"),
@@ -96,18 +114,18 @@ export function inOrder(rows, stateOf, decisionOf = (row) => row) {
   return [...rows].sort((a, b) => rank(stateOf(a)) - rank(stateOf(b)) || failedAt(a).localeCompare(failedAt(b)));
 }
 
-function decisionsTable(plan, stateOf, isPast, chosen) {
+function decisionsTable(plan, stateOf, declined, isPast, chosen) {
   const allDecisions = inOrder(plan.retry_decisions, stateOf);
   const text = el("input", { name: "find", type: "search", autocomplete: "off", value: chosen.subject ?? "" });
   const counts = Object.keys(STATES).map((state) => [state, allDecisions.filter((decision) => stateOf(decision) === state).length]).filter(([state, count]) => count || state !== "gate");
-  const action = choice("action", [["", `All (${allDecisions.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
+  const action = choice("action", [["", `All (${allDecisions.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${state === "gate" ? STATES.gate : stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
   const provider = choice("by_provider", [["", "All"], ...[...new Set(allDecisions.map((decision) => decision.provider))].sort().map((name) => [name, providerName(name)])], chosen.provider);
   const result = el("div", {});
   const draw = () => {
     const needle = text.value.trim().toLowerCase();
     const rows = allDecisions.filter((decision) => (!action.value || stateOf(decision) === action.value) && (!provider.value || decision.provider === provider.value)
       && (!needle || JSON.stringify(Object.values(decision)).toLowerCase().includes(needle)));
-    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "no delivery is failing" : "there is no evidence for this lane yet", columns: decisionColumns(plan, stateOf, isPast) })));
+    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "no delivery is failing" : "there is no evidence for this lane yet", columns: decisionColumns(plan, stateOf, declined, isPast) })));
     announce(`${plural(rows.length, "decision")} shown`);
   };
   for (const input of [text, action, provider]) input.addEventListener("input", draw);
@@ -116,7 +134,7 @@ function decisionsTable(plan, stateOf, isPast, chosen) {
     el("div", { class: "fields" }, field("State", action), field("Provider", provider), field("Find", text, "In any field."))), result];
 }
 
-function decisionColumns(plan, stateOf, isPast) {
+function decisionColumns(plan, stateOf, declined, isPast) {
   const subject = (decision) => subjectOf(plan.lane, decision);
   const pair = (decision) => ({ lane: plan.lane, subject: subject(decision), provider: decision.provider });
   // Each cell links to its records; titles name the target, since many cells read the same.
@@ -131,7 +149,7 @@ function decisionColumns(plan, stateOf, isPast) {
   return [
     { name: "subject", title: "Subject", value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider), cell: records("provider")((decision) => providerName(decision.provider)) },
-    { name: "state", title: "State", value: (decision) => rank(stateOf(decision)), cell: story("state")((decision) => [stateTag(stateOf(decision), plan.lane), decision.action === "suppress" && [" ", el("small", {}, REASONS[decision.reason] ?? words(decision.reason).toLowerCase())]]) },
+    { name: "state", title: "State", value: (decision) => rank(stateOf(decision)), cell: story("state")((decision) => [stateTag(stateOf(decision), plan.lane, declined(decision)), decision.action === "suppress" && [" ", el("small", {}, REASONS[decision.reason] ?? words(decision.reason).toLowerCase())]]) },
     { name: "when", title: "When", value: (decision) => decision.next_retry_at ?? "9", cell: newest("when")((decision) => retryTime(decision, stateOf(decision), plan, isPast)) },
     { name: "failures", title: "Failures", value: (decision) => decision.retry_count, cell: failures("failures")((decision) => [`${decision.retry_count} of ${decision.max_retry_attempts}`, decision.failed_status_codes.length > 0 && [" ", el("small", { class: decision.failed_status_codes.length === 1 && "whole" }, `status ${decision.failed_status_codes.join(" ")}`)]]), number: true },
     { name: "latest", title: "Last failed", value: (decision) => decision.latest_delivery_at, cell: newest("latest")((decision) => time(decision.latest_delivery_at)) },

@@ -2,7 +2,8 @@
 
 import { acknowledgeButton, withdrawButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
+import { SPENT, failureOf, faultAt, gateOf, titleOf } from "./causes.js";
+import { heldAs } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, problem, providerName, say, showDocument, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
 import { GATES, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -21,6 +22,8 @@ export const NEVER = {
 };
 /** Headline of a due retry, by what releases it. */
 const HELD = { acknowledgement: "Held: needs an acknowledgement", approval: "Held: needs an approval", subject: "Held: needs a newer record of its subject", connector: "Held: needs a connector" };
+/** What a person gives so that a retry is released. */
+const GATED = ["acknowledgement", "approval"];
 /** A note if the lane is not live on this host; else a falsy value. */
 export const liveNote = (lane, { status }) => status && !status.live_lanes.includes(lane) && "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
 /** Decisions of a plan, named as on the command line. */
@@ -52,13 +55,14 @@ export async function render(params, context, root) {
     el("section", { class: `verdict ${LEVELS[explanation.state]}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, headline(explanation)),
       reasonText(explanation) && el("p", {}, el("strong", {}, "Why: "), reasonText(explanation)),
-      explanation.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), explanation.released_by.map(releaseText).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
       incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also stops ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
-      incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), adviceOf(incident)),
-      incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
+      !incident && explanation.cause && el("p", {}, el("strong", {}, "Cause: "), failureText(explanation), "."),
+      explanation.first_step && el("p", {}, el("strong", {}, "First: "), explanation.first_step),
+      explanation.declined && explanation.state !== "suppress" && el("p", {}, el("strong", {}, "Ask: "), personText(explanation)),
+      explanation.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), explanation.released_by.map(releaseText).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
       el("p", { class: "acts" },
-        needs.includes("acknowledgement") && acknowledgeButton({ ...explanation, key: "acknowledge", buttonClass: explanation.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: reload }),
-        (isFailing || !["acknowledgement", "approval"].includes(GATES[explanation.lane])) && withdrawButton({ ...explanation, state: explanation.acknowledgement_state, key: "withdraw", context, done: reload }),
+        needs.includes("acknowledgement") && acknowledgeButton({ ...explanation, key: "acknowledge", buttonClass: explanation.declined || explanation.first_step ? null : "main", warning: warningOf(explanation), context, done: reload }),
+        (isFailing || !GATED.includes(GATES[explanation.lane])) && withdrawButton({ ...explanation, state: explanation.acknowledgement_state, key: "withdraw", context, done: reload }),
         el("a", { class: "button", href: hash("evidence", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: explanation.lane, subject: explanation.subject, provider: explanation.provider }), "data-key": "what-if" }, "Try another policy"))),
     statusLine(),
@@ -75,21 +79,34 @@ function subjectLine({ lane, provider, lines }) {
 
 function headline(explanation) {
   if (explanation.state === "suppress") return `Exhausted after ${plural(explanation.retry_count, "failure")}`;
-  const gate = explanation.released_by.map(({ needs }) => ({ acknowledgement: ", then needs an acknowledgement", approval: ", then needs an approval" })[needs]).find(Boolean) ?? "";
+  const gate = explanation.released_by.filter(({ needs }) => GATED.includes(needs)).map(({ needs }) => (explanation.declined ? `, then ${heldAs(explanation.declined.state).toLowerCase()} by a person` : `, then needs ${gateOf(explanation.lane)}`)).join("");
   if (explanation.state === "wait") return `Waiting for its retry at ${stamp(explanation.next_retry_at)}${gate}`;
-  if (explanation.state === "retry") return explanation.released_by.map(({ needs }) => (needs === "acknowledgement" && explanation.acknowledgement_state ? `Held: ${words(explanation.acknowledgement_state).toLowerCase()} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
+  if (explanation.state === "retry") return explanation.released_by.map(({ needs }) => (explanation.declined && GATED.includes(needs) ? `${heldAs(explanation.declined.state)} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
   return explanation.state === "settled" ? "Delivered" : "Not failing";
 }
 
-/** Why a delivery is not retried: its acknowledgement state if it has one, else the rule. */
-const notTriedReason = (explanation, name) => (name === "acknowledgement" && explanation.acknowledgement_state ? `it was ${words(explanation.acknowledgement_state).toLowerCase()}` : NEVER[name]);
+/** Why a delivery is not retried: the state by which a person decided against it, else the rule. */
+const notTriedReason = (explanation, name) => (GATED.includes(name) && explanation.declined ? `it was ${words(explanation.declined.state).toLowerCase()}` : NEVER[name]);
 
 function reasonText(explanation) {
   if (explanation.state === "settled") return `it arrived at ${stamp(explanation.settled_at)}.`;
-  const obstacle = explanation.state === "retry" && explanation.released_by.map((need) => notTriedReason(explanation, need.needs)).find(Boolean);
-  if (obstacle && explanation.acknowledgement_state && explanation.released_by.some((need) => need.needs === "acknowledgement")) return "this state releases no retry; its delay has passed.";
-  if (explanation.state === "retry" && explanation.released_by.some((need) => ["acknowledgement", "approval"].includes(need.needs))) return "its delay has passed, and no one has released it.";
-  return obstacle ? `${obstacle}; its delay has passed.` : explanation.reason && `${REASONS[explanation.reason] ?? words(explanation.reason).toLowerCase()}.`;
+  if (explanation.state === "retry" && explanation.released_by.some((need) => GATED.includes(need.needs))) return explanation.declined ? "this state releases no retry; its delay has passed." : "its delay has passed, and no one has released it.";
+  return explanation.reason && `${REASONS[explanation.reason] ?? words(explanation.reason).toLowerCase()}.`;
+}
+
+/** Why a delivery of no incident fails, with the status of its newest failure. */
+function failureText({ provider, cause, lines }) {
+  const newest = lines.findLast((line) => line.what === "delivery" && line.outcome === "failed");
+  return failureOf({ provider, cause, status_codes: newest?.status_code ? [newest.status_code] : [] });
+}
+
+/** Whom to ask about a retry that a person has decided against. */
+const personText = ({ declined: { state, by } }) => [el("span", { class: "entire" }, by ?? "the person"), `, who ${words(state).toLowerCase()} it.`];
+
+/** What to know before the delivery is acknowledged. */
+function warningOf({ first_step: first, declined }) {
+  const parts = [first && `${first} ${SPENT.charAt(0).toUpperCase()}${SPENT.slice(1)} `, declined && ["Ask ", personText({ declined })]].filter(Boolean);
+  return parts.length > 0 && parts;
 }
 
 function releaseText({ needs, at, detail }) {

@@ -3,7 +3,7 @@
 import { acknowledgeAllButton, resultSection } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { adviceOf, approvalGapsOf, approvalText, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
-import { inOrder, stateTag, statesOf } from "./decisions.js";
+import { declinedOf, inOrder, stateTag, statesOf } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, say, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
@@ -52,7 +52,7 @@ export async function render(params, context, root) {
       ["Need an acknowledgement", gaps.length], ["Need an approval", unapproved.length]]),
     scrollRegion("pairs", "Deliveries that have not arrived yet", table({ key: "pairs", caption: "Deliveries that have not arrived yet", rows, empty: `none: ${plural(incident.subject_count, "delivery", "deliveries")} failed and all have arrived since.`, columns: [
       { name: "subject", title: "Subject", value: (pair) => pair.subject, cell: (pair) => [el("a", { href: hash("delivery", { lane: pair.lane, subject: pair.subject, provider: incident.provider }), "data-key": `pair-${pair.lane}-${pair.subject}` }, pair.subject), el("small", {}, words(pair.lane))] },
-      { name: "state", title: "State", value: (pair) => pair.state, cell: (pair) => (pair.state ? stateTag(pair.state, pair.lane) : "–") },
+      { name: "state", title: "State", value: (pair) => pair.state, cell: (pair) => (pair.state ? stateTag(pair.state, pair.lane, pair.declined) : "–") },
       { name: "failures", title: "Failures", value: (pair) => pair.decision?.retry_count, cell: (pair) => (pair.decision ? `${pair.decision.retry_count} of ${pair.decision.max_retry_attempts}` : "–"), number: true },
       { name: "latest", title: "Last attempt", value: (pair) => pair.decision?.latest_delivery_at, cell: (pair) => time(pair.decision?.latest_delivery_at) },
     ] }))];
@@ -61,7 +61,7 @@ export async function render(params, context, root) {
 /** The deliveries of an incident with their decisions and states, in the order of a plan; `pendingKeys` are those that need a person. */
 function incidentRows({ provider, pairs }, plans, pendingKeys) {
   const known = new Map(plans.flatMap((planAnswer) => planAnswer.plan.retry_decisions.filter((decision) => decision.provider === provider)
-    .map((decision) => [`${planAnswer.plan.lane} ${subjectOf(planAnswer.plan.lane, decision)}`, { decision, state: statesOf(planAnswer)(decision) }])));
+    .map((decision) => [`${planAnswer.plan.lane} ${subjectOf(planAnswer.plan.lane, decision)}`, { decision, state: statesOf(planAnswer)(decision), declined: declinedOf(planAnswer)(decision) }])));
   const rows = pairs.map((pair) => ({ ...pair, ...known.get(`${pair.lane} ${pair.subject}`) }));
   const ordered = inOrder(rows.filter((row) => row.decision), (row) => row.state, (row) => row.decision);
   return [...ordered, ...rows.filter((row) => !row.decision)].map((row) => (row.state === "wait" && pendingKeys.has(`${row.lane} ${row.subject}`) ? { ...row, state: "wait_then_gate" } : row));

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { downStep, dueSchedules } from "./alerts.js";
 import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
-import { inOrder, stateTag, statesOf } from "./decisions.js";
+import { declinedOf, inOrder, stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, command, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { hasEvidence } from "./empty.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
@@ -64,12 +64,13 @@ function nextRun({ plan, pending }, incidents, isLive, buttons, how) {
 
 function dueTable({ plan, pending }) {
   const stateOf = statesOf({ plan, pending });
+  const declined = declinedOf({ plan, pending });
   const isHeld = (decision) => stateOf(decision) === "gate";
   const rows = inOrder(plan.retry_decisions.filter((decision) => decision.action === "retry"), stateOf);
   return table({ key: "due", caption: isPast() ? "Due at this instant" : "Due now", rows, empty: plan.evidence_record_count ? "nothing." : "there is no evidence for this lane yet.", columns: [
     { name: "subject", title: "Subject", value: (decision) => subjectOf(plan.lane, decision), cell: (decision) => deliveryLink(plan.lane, decision) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider) },
-    { name: "state", title: "State", value: (decision) => (isHeld(decision) ? 1 : 0), cell: (decision) => stateTag(stateOf(decision), plan.lane) },
+    { name: "state", title: "State", value: (decision) => (isHeld(decision) ? 1 : 0), cell: (decision) => stateTag(stateOf(decision), plan.lane, declined(decision)) },
     { name: "failures", title: "Failures", value: (decision) => decision.retry_count, cell: (decision) => `${decision.retry_count} of ${decision.max_retry_attempts}`, number: true },
   ] });
 }
