@@ -30,6 +30,8 @@ _ENTITY: Final = re.compile("[&<>]")
 #: What a spreadsheet takes for the start of a formula, their full-width forms, and the blanks that it skips before it.
 _FORMULA: Final = re.compile(r"\s*[=+\-@＝＋－＠]")  # noqa: RUF001
 _SERVICENOW: Final = re.compile(r"\[(?=/?code\])|(?<=javascript):", re.IGNORECASE)
+#: Characters of a caller's own word that an error repeats.
+_LONGEST_QUOTE: Final = 40
 
 
 def visible(text: object) -> str:
@@ -42,6 +44,12 @@ def visible(text: object) -> str:
     if _is_plain(line):
         return line
     return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in line)
+
+
+def quoted(word: str) -> str:
+    """Returns a word of the caller's own in quotes, as ``visible`` writes it, cut where it is long."""
+    text = visible(word)
+    return f"'{text if len(text) <= _LONGEST_QUOTE else f'{text[:_LONGEST_QUOTE]}...'}'"
 
 
 def visible_lines(text: object) -> str:

@@ -179,16 +179,20 @@ class Terminal:
     def failure(self, word: str, failure: PipelineError) -> None:
         """Prints a failure behind a red word: its place and its rule, and below them what to do."""
         rule, remedy = f"{visible(failure.where)}: {failure.what}", str(failure.remedy)
-        self._console.print(shown(word, "red"), lines(*self._filled(rule)))
+        self._console.print(shown(word, "red"), lines(*self._filled(rule, len(word) + 1)))
         for line in self._filled(remedy):
             self._console.print(Text(" " * _GAP), shown(line), sep="")
 
-    def _filled(self, text: str) -> list[str]:
-        """Returns the lines of a text, as a person's terminal has room for them; its own line ends stay."""
+    def _filled(self, text: str, beside: int = 0) -> list[str]:
+        """Returns the lines of a text, as there is room beside so many columns; its own line ends stay.
+
+        A pipe has room for any line.
+        """
         text_lines = text.split("\n")
         if not self.is_interactive:
             return text_lines
-        fill = textwrap.TextWrapper(self._console.width - _GAP, break_long_words=False, break_on_hyphens=False)
+        room = self._console.width - max(beside, _GAP)
+        fill = textwrap.TextWrapper(room, break_long_words=False, break_on_hyphens=False)
         return [line for text_line in text_lines for line in fill.wrap(text_line) or [""]]
 
     @contextmanager

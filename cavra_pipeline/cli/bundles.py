@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import OneOf, answers, command
+from cavra_pipeline.cli.command import OneOf, ReadableFile, answers, command
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, file_option, home, lane_option
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import HeadedOption, options_of
@@ -41,7 +41,7 @@ _OF_EXECUTIVE: Final = frozenset({"slo_minutes", "window_days"})
 _EITHER: Final = "Give --report, or --subject and --provider"
 #: How a bundle and a light proof begin.
 _BEGINNINGS: Final = (b"PK", b"{")
-_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE: Final = ReadableFile()
 
 
 @command(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.declared import HeadedOption
 from cavra_pipeline.errors import UsageError, did_you_mean
+from cavra_pipeline.escaping import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,6 +24,14 @@ _OUTPUT: Final = "--output"
 _OF_OUTPUT: Final = "Output"
 #: Stands for a hyphen while a line is wrapped.
 _NO_BREAK: Final = "\N{NON-BREAKING HYPHEN}"
+#: Parameters whose values are names out of a list, which an error repeats.
+_NAMES: Final = frozenset({"lane", "kind", "provider", "schedule", "state"})
+_THERE_IS_NONE: Final = (
+    "there is no such",
+    "no delivery names",
+    "this subject has no delivery",
+    "this playbook has no",
+)
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -32,6 +43,15 @@ def name_of(parameter: click.Parameter) -> str:
 def _names_of(parameter: click.Parameter) -> set[str]:
     """The names by which an error may call a parameter: its field, and its options without hyphens before them."""
     return {str(parameter.name), *(option.lstrip("-") for option in parameter.opts)}
+
+
+def _value_after(args: Sequence[str], option: click.Parameter) -> str | None:
+    """Returns what a command line gives for an option; None where it does not."""
+    for argument, following in zip(args, [*args[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name in option.opts:
+            return value if equals else following
+    return None
 
 
 class _Formatter(click.HelpFormatter):
@@ -75,17 +95,17 @@ class HelpCommand(_WithExamples):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the command line; an error names the option. A list of numbers may follow its option once."""
         lists = [p for p in self.params if isinstance(p, click.Option) and p.multiple and p.type is click.INT]
-        with self._named():
+        with self._named(lambda option: _value_after(args, option)):
             return super().parse_args(ctx, _repeated(args, {name for option in lists for name in option.opts}))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; an error about the value of an option names the option."""
-        with self._named():
+        with self._named(lambda parameter: ctx.params.get(str(parameter.name))):
             return super().invoke(ctx)
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Has an error about one of the parameters name it as it is written: ``--max-retry-attempts``."""
+    def _named(self, value_of: Callable[[click.Parameter], object]) -> Iterator[None]:
+        """Has an error about one of the parameters name it as it is written, and a name there is not: ``--lane``."""
         try:
             yield
         except UsageError as error:
@@ -93,6 +113,10 @@ class HelpCommand(_WithExamples):
             parameter = next(filter(lambda declared: field in _names_of(declared), self.params), None)
             if parameter is not None:
                 error.where = name_of(parameter)
+                value = value_of(parameter)
+                # Of a value that is not accepted for another reason, the rule alone is said.
+                if parameter.name in _NAMES and isinstance(value, str) and error.what.startswith(_THERE_IS_NONE):
+                    error.what += "" if secrets_in(value) else f": {quoted(value)}"
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -184,6 +208,24 @@ class OneOf(click.Choice[str]):
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
             self.fail(" ".join([error.message, did_you_mean(str(value), self.choices)]).strip(), param, ctx)
+
+
+class ReadableFile(click.Path):
+    """A file that can be read; the refusal of another one is that of every command that reads a file."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ARG002 -- click's signature
+        """Returns its path."""
+        path = Path(value)
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            what, remedy = f"the file can't be read ({reason})", "Check its path and permissions"
+            raise UsageError(what, where=str(path), remedy=remedy) from None
+        return path
 
 
 class Named(click.ParamType[Any]):

@@ -62,15 +62,6 @@ def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, cli
     return callback
 
 
-def _day(text: str, now: datetime) -> date:
-    day = read_day(text, now)
-    if day is None:
-        raise click.BadParameter(
-            f"{text!r} is no day of the calendar; write one as YYYY-MM-DD, yesterday, or 2d for two days ago"
-        )
-    return day
-
-
 def lane_option(**attributes: Any) -> Callable[[F], F]:
     """Returns the option ``--lane``, whose value is a `Lane`."""
     return click.option("--lane", type=Named(lane_named, LANES), metavar="LANE", **attributes)
@@ -85,7 +76,7 @@ def instant_option(
 
 def day_option(name: str, help_text: str, **attributes: Any) -> Callable[[F], F]:
     """Returns an option whose value is a UTC day."""
-    return click.option(*name.split(), callback=_read_by(_day), metavar="DAY", help=help_text, **attributes)
+    return click.option(*name.split(), callback=_read_by(read_day), metavar="DAY", help=help_text, **attributes)
 
 
 LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
@@ -193,7 +184,13 @@ def daemon_of(settings: Settings, now: datetime) -> dict[str, Any]:
         return daemon_state(settings, now)
     except PipelineError:
         # What is wrong is for `doctor` to say; the rest of the screen doesn't depend on it.
-        return {"state": "unknown", "last_heartbeat_at": None, "age_minutes": None, "silent": []}
+        return {
+            "state": "unknown",
+            "last_heartbeat_at": None,
+            "age_minutes": None,
+            "silent": [],
+            "are_alerts_evaluated": None,
+        }
 
 
 def answer(

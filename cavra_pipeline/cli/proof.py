@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import TABLE, HelpGroup, answers, command, form_of_answer
+from cavra_pipeline.cli.command import TABLE, HelpGroup, ReadableFile, answers, command, form_of_answer
 from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, file_option, home
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.executive.words import count
@@ -59,7 +59,8 @@ def _show(console: Terminal, verified: Verified) -> None:
 )
 @click.option(
     "--against",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ReadableFile(),
+    metavar="FILE",
     help="An older checkpoint: does the log extend it?",
 )
 @file_option("Write the checkpoint to this file too.")

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from cavra_pipeline.cli.quoting import value_text
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.reports.store import evaluated_at
@@ -24,7 +25,7 @@ def read_span(text: str, where: str) -> timedelta:
     """
     span = _span(text)
     if span is None:
-        raise UsageError("the value is not a span of time", where=where, remedy="Write it as 30m, 4h or 2d")
+        raise UsageError(f"{value_text(text)} is not a span of time", where=where, remedy="Write it as 30m, 4h or 2d")
     return span
 
 
@@ -60,10 +61,18 @@ def read_end(text: str, now: datetime) -> datetime:
     return datetime.combine(day, time.max, UTC) if day else _before(text, now) or _parsed(text)
 
 
-def read_day(text: str, now: datetime) -> date | None:
-    """Reads a UTC day: YYYY-MM-DD, today, yesterday, or an age such as 2d; None if it is none."""
+def read_day(text: str, now: datetime) -> date:
+    """Reads a UTC day: YYYY-MM-DD, today, yesterday, or an age such as 2d.
+
+    Raises:
+        UsageError: It is none.
+    """
     before = _before(text, now)
-    return _named_day(text, now) or (before.date() if before else None)
+    day = _named_day(text, now) or (before.date() if before else None)
+    if day is None:
+        remedy = "Write it as YYYY-MM-DD, such as 2026-06-25; as today or yesterday; or as an age such as 2d"
+        raise UsageError(f"{value_text(text)} is not a valid day", where="day", remedy=remedy)
+    return day
 
 
 def _parsed(text: str) -> datetime:
@@ -73,7 +82,7 @@ def _parsed(text: str) -> datetime:
         remedy = (
             f"{error.remedy}. Or a day such as 2026-06-25; now, today or yesterday; or an age such as 45m, 3h or 2d"
         )
-        raise UsageError("the value is not a valid time", where=error.where, remedy=remedy) from None
+        raise UsageError(f"{value_text(text)} is not a valid time", where=error.where, remedy=remedy) from None
 
 
 def _named_day(text: str, now: datetime) -> date | None:

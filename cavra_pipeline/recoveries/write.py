@@ -199,10 +199,15 @@ def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
     of_playbook = [recovery for recovery in history.recoveries if recovery.playbook_id == playbook_id]
     if any(recovery.provider == provider for recovery in of_playbook):
         return
+    what, where, names, word = "there is no such recovery", "playbook", _playbooks(history), playbook_id
     if of_playbook:
-        where, names, word = "provider", [recovery.provider for recovery in of_playbook], provider
-    else:
-        where, names, word = "playbook", [recovery.playbook_id for recovery in history.recoveries], playbook_id
+        names, word = [recovery.provider for recovery in of_playbook], provider
+        what, where = "this playbook has no recovery of this provider", "provider"
     near = did_you_mean(word, filter(is_safe_identifier, names), are_ids=True)
-    remedy = f"{near} See the recoveries there are: cavra-pipeline recoveries".strip()
-    raise UsageError("there is no such recovery", where=where, remedy=remedy)
+    named = f"It is for {', '.join(sorted(filter(is_safe_identifier, names)))}." if of_playbook else near
+    remedy = f"{named} See the recoveries there are: cavra-pipeline recoveries".strip()
+    raise UsageError(what, where=where, remedy=remedy)
+
+
+def _playbooks(history: RecoveryHistory) -> list[str]:
+    return [recovery.playbook_id for recovery in history.recoveries]

@@ -221,6 +221,15 @@ def test_a_busy_warehouse_is_said_with_who_holds_it_after_the_wait_that_was_aske
     refused(said.code, 1, said.err, "stayed busy for 0.2 s", "hold it for a test", "CAVRA_BUSY_WAIT_SECONDS")
 
 
+def test_a_name_that_there_is_not_is_repeated_on_one_line_and_cut(settings: Settings) -> None:
+    said = command(settings.home, "retry-plan", "--lane", f"re\ncovery\x1b[31m{'x' * 60}")
+
+    assert said.err.startswith("error: --lane: there is no such lane: 're\\ncovery\\x1b[31m")
+    assert "\x1b[31m" not in said.err
+    assert f"{'x' * 20}...'\n" in said.err
+    assert "x" * 41 not in said.err
+
+
 def test_no_message_repeats_a_secret_that_somebody_typed(settings: Settings) -> None:
     secret = canary("github token")
 
@@ -228,6 +237,8 @@ def test_no_message_repeats_a_secret_that_somebody_typed(settings: Settings) -> 
         ["retry-plan", "--lane", secret],
         [*PLAN, "--generated-by", secret],
         [*HEALTH, "--as-of", secret],
+        ["backfill", "--from", secret],
+        ["alerts", "history", "--kind", secret],
     ):
         said = command(settings.home, *asked)
         refused(said.code, 2, said.err)
