@@ -38,7 +38,7 @@ class RunlessReports:
         settings: Settings,
         environ: Mapping[str, str],
         clock: Callable[[], datetime],
-        daemon: Callable[[dg.DagsterInstance, datetime], str],
+        daemon: Callable[[dg.DagsterInstance, datetime], dict[str, Any]],
     ) -> None:
         """Opens the instance on the thread, so that no one waits for it.
 
@@ -46,7 +46,7 @@ class RunlessReports:
             settings: The home; its Dagster instance is the one in ``dagster_home``.
             environ: Environment of the runs that are started.
             clock: Returns the current time.
-            daemon: Returns the state of an instance's daemon in one word.
+            daemon: Returns the state of an instance's daemon in one word, and whether alerts are evaluated.
         """
         self._settings, self._environ, self._clock, self._daemon = settings, dict(environ), clock, daemon
         self._queue: Queue[Report | None] = Queue(_MOST_WAITING)
@@ -112,19 +112,20 @@ class RunlessReports:
         """Returns the daemon's state, and how many reports were sent, wait, and were lost."""
         return {
             "is_open": self._is_open.is_set(),
-            "daemon": self._daemon_word(),
+            **self._daemon_state(),
             "waiting_count": self._queue.qsize(),
             **self._counts,
         }
 
-    def _daemon_word(self) -> str:
+    def _daemon_state(self) -> dict[str, Any]:
+        unknown = {"daemon": "unknown", "are_alerts_evaluated": None}
         if self._instance is None:
-            return "unknown"
+            return unknown
         try:
             return self._daemon(self._instance, self._clock())
         except Exception as error:  # noqa: BLE001 -- Dagster's own failures are many; the status answers without it
             _log.warning("the heartbeats of the Dagster daemon can't be read: %s", type(error).__name__)
-            return "unknown"
+            return unknown
 
     def close(self) -> None:
         """Sends what waits, within a time limit, and ends."""

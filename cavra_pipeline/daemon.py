@@ -2,17 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickStatus,
+)
 
+from cavra_pipeline.desired_state import DESIRED_STATE, SENSOR
 from cavra_pipeline.documents import instant, whole_minutes
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.event_log import DAEMON_BEFORE
 from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.observations import LONGEST_PAUSE
+
+_SENSORS: Final = tuple(instigator.name for instigator in DESIRED_STATE if instigator.kind == SENSOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +62,61 @@ def daemon_word(beats: Mapping[str, Heartbeat], now: datetime) -> str:
     return "silent" if "SENSOR" in silent_daemons(beats, now) else "alive" if beats else "never_seen"
 
 
+def are_alerts_evaluated(instance: dg.DagsterInstance, now: datetime) -> bool:
+    """Returns whether each sensor that is on has ticked within its interval and the longest pause.
+
+    After a longer pause a daemon ticks one sensor after the other: until the last, what alerts say is of before.
+    """
+    rows: dict[str, InstigatorState] = {}
+    # A name may have rows of an older way to load this code location: the newest counts.
+    for row in sorted(instance.all_instigator_state(instigator_type=InstigatorType.SENSOR), key=_last_tick):
+        rows[row.instigator_name] = row
+    return all(name in rows and _is_current(instance, rows[name], now) for name in _SENSORS)
+
+
+def _last_tick(row: InstigatorState) -> float:
+    data = row.instigator_data
+    return (data.last_tick_timestamp or 0.0) if isinstance(data, SensorInstigatorData) else 0.0
+
+
+def _is_current(instance: dg.DagsterInstance, row: InstigatorState, now: datetime) -> bool:
+    data = row.instigator_data
+    if row.status == InstigatorStatus.STOPPED:
+        return True
+    if not isinstance(data, SensorInstigatorData):
+        return False
+    since = now - LONGEST_PAUSE - timedelta(seconds=data.min_interval or 0)
+    # Dagster takes the last success away when a tick begins, and puts it back unless the tick fails.
+    if data.last_tick_success_timestamp:
+        return data.last_tick_success_timestamp > since.timestamp()
+    ticks = instance.get_ticks(row.instigator_origin_id, row.selector_id, after=since.timestamp(), limit=2)
+    return any(tick.status != TickStatus.STARTED for tick in ticks)
+
+
+def daemon_and_alerts(instance: dg.DagsterInstance, now: datetime) -> dict[str, Any]:
+    """Returns the `daemon_word` of an instance, and whether alerts are evaluated, by the names the API gives them."""
+    return {
+        "daemon": daemon_word(heartbeats(instance), now),
+        "are_alerts_evaluated": are_alerts_evaluated(instance, now),
+    }
+
+
 def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     """Returns how the Dagster daemon of a home stands.
 
     Returns:
         ``state`` (``never_seen``, ``alive`` or ``silent``) of the part that ticks the sensors, ``last_heartbeat_at``
-        and ``age_minutes`` of the newest heartbeat, and ``silent``, the parts without one for too long. No instance is
-        made where there is none yet.
+        and ``age_minutes`` of the newest heartbeat, ``silent``, the parts without one for too long, and
+        ``are_alerts_evaluated``. No instance is made where there is none yet.
 
     Raises:
         UsageError: ``DAGSTER_HOME`` names a folder that there is not.
         PipelineError: The instance can't be opened or read.
     """
     beats: Mapping[str, Heartbeat] = {}
+    is_evaluated = False
     if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
-        beats = _heartbeats(settings)
+        beats, is_evaluated = _read(settings, now)
     newest = max((beat.at for beat in beats.values()), default=None)
     silent = silent_daemons(beats, now)
     return {
@@ -75,13 +125,14 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
         # A beat after `now` was read is no age below zero.
         "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,
         "silent": [kind.lower() for kind in silent],
+        "are_alerts_evaluated": is_evaluated,
     }
 
 
-def _heartbeats(settings: Settings) -> Mapping[str, Heartbeat]:
+def _read(settings: Settings, now: datetime) -> tuple[Mapping[str, Heartbeat], bool]:
     try:
         with dagster_instance(settings) as instance:
-            return heartbeats(instance)
+            return heartbeats(instance), are_alerts_evaluated(instance, now)
     except PipelineError:
         raise
     except Exception as error:  # noqa: BLE001 -- dagster.yaml and its databases can be wrong in any way

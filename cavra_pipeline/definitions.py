@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from cavra_pipeline.assets import build_assets, build_checks, shown_assets  # noqa: E402
 from cavra_pipeline.assets.launch import in_process_today  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
-from cavra_pipeline.daemon import daemon_word, heartbeats  # noqa: E402
+from cavra_pipeline.daemon import daemon_and_alerts  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days, first_partition  # noqa: E402
@@ -75,7 +75,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessReports:
     """Opens the Dagster instance for a service that makes reports outside a run."""
     environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
-    return RunlessReports(settings, environ, clock, lambda instance, now: daemon_word(heartbeats(instance), now))
+    return RunlessReports(settings, environ, clock, daemon_and_alerts)
 
 
 def materialize(

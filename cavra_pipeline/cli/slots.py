@@ -14,8 +14,9 @@ from cavra_pipeline.cli.command import Named, answers, command
 from cavra_pipeline.cli.common import answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_start
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
-from cavra_pipeline.documents import instant, shifted
+from cavra_pipeline.documents import instant, parse_as_of, shifted
 from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.lanes import lanes_of
 from cavra_pipeline.slots.ledger import recorded_since, slots_between
 from cavra_pipeline.slots.picture import legend, picture, slots_document
 from cavra_pipeline.slots.verdicts import VerdictKind
@@ -60,18 +61,27 @@ def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime 
             recorded_since=recorded_since(c, schedule),
             schedules=[row for row in next_ticks(home(), now=clock()) if schedule in (None, row["schedule"])],
         )
-    answer(document, lambda console, _: _show(console, rows, document["schedules"]), "slots", columns.SLOTS)
+    answer(document, lambda console, _: _show(console, rows, document), "slots", columns.SLOTS)
 
 
-def _show(console: Terminal, rows: list[dict[str, Any]], schedules: list[dict[str, Any]]) -> None:
+def _show(console: Terminal, rows: list[dict[str, Any]], document: dict[str, Any]) -> None:
     is_running = daemon_of(home(), clock())["state"] == "alive"
     _show_runs(console, rows, is_running=is_running)
+    since = document["recorded_since"]
+    if rows and since and parse_as_of(since) > parse_as_of(document["from"]):
+        moment = f"{tables.short_time(since)} UTC"
+        console.print(f"Recorded since {moment}; nothing is known of scheduled runs before.", style="dim")
     due = [
-        (row["schedule"], f"{row['cron']} {row['time_zone']}", tables.short_time(row["next_due_at"]))
-        for row in schedules
+        (
+            row["schedule"],
+            row["cron"],
+            tables.short_time(row["next_due_at"]),
+            ", ".join(lanes_of(row["schedule"])) or "none",
+        )
+        for row in document["schedules"]
     ]
     title = "Next scheduled runs" if is_running else "Next scheduled runs, once Dagster's daemon runs"
-    console.table(title, ("schedule", "cron", "due (UTC)"), due)
+    console.table(title, ("schedule", "cron (UTC)", "due (UTC)", "lanes"), due, is_last_folded=True)
     if not rows:
         console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from cavra_pipeline.alerts.operators import list_alerts
+from cavra_pipeline.cli.alert_words import evaluation_words, muted_counts, muted_words
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
 from cavra_pipeline.cli.tables import (
@@ -20,11 +21,12 @@ from cavra_pipeline.cli.tables import (
     show_plan_states,
     show_wrong,
 )
+from cavra_pipeline.cli.worker_down import down_step
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.executive.words import count
-from cavra_pipeline.executive.wrong import Wrong, main_causes, what_is_wrong
+from cavra_pipeline.executive.wrong import Wrong, down_workers, main_causes, what_is_wrong
 from cavra_pipeline.reports.overview import Extent, extent, overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.state import state_of
@@ -49,11 +51,13 @@ def status(as_of: datetime | None) -> None:
         listed_alerts = list_alerts(c, settings, now=now)
     leaks = open_leak_days(settings, as_of or now)
     document["evidence"]["open_leak_count"] = sum(leaks.values())
+    by_alert_count, silenced_count = muted_counts(listed_alerts["alerts"])
     document |= {
         "alerts": {
             "open_count": listed_alerts["alert_count"],
             "critical_count": sum(alert["severity"] == "critical" for alert in listed_alerts["alerts"]),
-            "muted_count": sum(bool(alert["muted_by"]) for alert in listed_alerts["alerts"]),
+            "muted_count": by_alert_count + silenced_count,
+            "silenced_count": silenced_count,
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
             "connectors": listed_alerts["connectors"],
         },
@@ -68,7 +72,9 @@ def status(as_of: datetime | None) -> None:
     is_before = evidence.is_empty and evidence.oldest_at
     document["next"] = "cavra-pipeline status" if is_before else _next(document, is_of_now=as_of is None)
     is_daemon_off_now = as_of is None and is_daemon_off(document["daemon"])
-    wrong = what_is_wrong(document, leaks, is_daemon_off=is_daemon_off_now)
+    down = [name for name, _ in down_workers(document)]
+    step = down_step(down, is_past=as_of is not None, daemon=document["daemon"]) if down else ""
+    wrong = what_is_wrong(document, leaks, is_daemon_off=is_daemon_off_now, down_step=step)
     answer(
         document,
         lambda console, summary: _show(console, summary, wrong, evidence, is_of_now=as_of is None),
@@ -164,12 +170,13 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
 
 
 def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
-    idle = "not evaluated: Dagster's daemon is not running" if is_daemon_off(daemon) else ""
-    if idle and not alerts["open_count"]:
-        return idle
-    counts = f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical, {alerts['muted_count']:,} muted"
-    if idle:
-        return f"{counts}; {idle.replace('not evaluated', 'not evaluated now')}"
+    stale = evaluation_words(daemon, alerts["open_count"])
+    if stale and not alerts["open_count"]:
+        return stale
+    muted = muted_words(alerts["muted_count"] - alerts["silenced_count"], alerts["silenced_count"])
+    counts = f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical, {muted}"
+    if stale:
+        return f"{counts}; {stale}"
     if not alerts["connectors"]:
         return f"{counts}; no one is notified: CAVRA_ALERT_CONNECTORS is empty"
     return f"{counts}; {count(alerts['undelivered_notification_count'], 'undelivered notification')}"

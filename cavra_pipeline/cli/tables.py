@@ -137,7 +137,8 @@ def show_wrong(console: Terminal, heading: str, problems: Sequence[Wrong]) -> No
             f"cavra-pipeline {words}" if problem.is_of_now else next_command(words) for words in problem.commands
         )
         shown_ = [shown(line, "bold") for words in commands for line in console.folded(words, _OF_A_LIST)]
-        rows.append(("-", lines(problem.what, *shown_)))
+        step = [shown(problem.step, "dim")] if problem.step else []
+        rows.append(("-", lines(problem.what, *step, *shown_)))
     console.facts(heading, rows)
 
 

@@ -38,18 +38,24 @@ class Wrong:
         what: The sentence.
         commands: The commands, each without its first word.
         is_of_now: Whether they answer for now only, not for an earlier instant.
+        step: What to do about it, as a sentence; empty where the commands say it.
     """
 
     what: str
     commands: tuple[str, ...]
     is_of_now: bool = False
+    step: str = ""
 
 
 _DAEMON_OFF: Final = Wrong("Dagster's daemon is not running: no scheduled retries, no alerts", ("dev",), is_of_now=True)
 
 
 def what_is_wrong(
-    overview: Mapping[str, Any], leaks: Mapping[date, int] | None = None, *, is_daemon_off: bool = False
+    overview: Mapping[str, Any],
+    leaks: Mapping[date, int] | None = None,
+    *,
+    is_daemon_off: bool = False,
+    down_step: str = "",
 ) -> list[Wrong]:
     """Returns what is wrong, causes before what follows from them; none if nothing is wrong.
 
@@ -57,15 +63,16 @@ def what_is_wrong(
         overview: How the home stands, as `reports.overview` returns it.
         leaks: How many leaked secrets of each landing day no one has handled.
         is_daemon_off: Whether no Dagster daemon runs where one should; the demo ends without one by design.
+        down_step: What to do about workers that are down.
     """
-    incidents, lanes, down = overview["incidents"], overview["lanes"].values(), _down(overview)
+    incidents, lanes, down = overview["incidents"], overview["lanes"].values(), down_workers(overview)
     due_count = sum(lane["retryable_count"] for lane in lanes)
     explained = {name for incident in incidents for name in incident["lanes"]} | {name for name, _ in down}
     return [
         *([_DAEMON_OFF] if is_daemon_off else []),
         *(Wrong(incident_sentence(incident, overview["as_of"]), ("incidents --open",)) for incident in incidents),
         *_leaked(leaks or {}),
-        *_down_lines(down),
+        *_down_lines(down, down_step),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
         *_recoveries(overview["recoveries"]),
         *_held_retries([lane for lane in lanes if lane["held_count"] or lane["held_when_due_count"]], due_count),
@@ -81,7 +88,7 @@ def what_is_wrong(
 
 def main_causes(overview: Mapping[str, Any]) -> dict[str, str]:
     """Returns what is wrong first in each lane, in a word or two: the provider of an open incident by its name."""
-    down = dict(_down(overview))
+    down = dict(down_workers(overview))
     causes = {}
     for name, lane in overview["lanes"].items():
         providers = [incident["provider"] for incident in overview["incidents"] if name in incident["lanes"]]
@@ -110,8 +117,8 @@ def _leaked(leaks: Mapping[date, int]) -> Iterator[Wrong]:
         )
 
 
-def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The lanes whose worker has missed runs up to now, each with for how long; empty where none has run yet."""
+def down_workers(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns the lanes whose worker has missed runs up to now, each with for how long; empty where none has run."""
     return [
         (name, f"for {short_duration(down_minutes(since, overview['as_of']))}" if since else "")
         for name, lane in overview["lanes"].items()
@@ -120,14 +127,15 @@ def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _down_lines(down: list[tuple[str, str]]) -> Iterator[Wrong]:
+def _down_lines(down: list[tuple[str, str]], step: str) -> Iterator[Wrong]:
     ran = [f"{name} {since}" for name, since in down if since]
     never = [name for name, since in down if not since]
     if ran:
         first = next(name for name, since in down if since)
-        yield Wrong(f"{are(len(ran), 'worker')} down: {some(ran)}", (f"retry-health --lane {first}",))
+        yield Wrong(f"{are(len(ran), 'worker')} down: {some(ran)}", (f"retry-health --lane {first}",), step=step)
     if never:
-        yield Wrong(f"no worker run has been recorded yet: {some(never)}", (f"retry-health --lane {never[0]}",))
+        what = f"no worker run has been recorded yet: {some(never)}"
+        yield Wrong(what, (f"retry-health --lane {never[0]}",), step="" if ran else step)
 
 
 def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:
@@ -165,10 +173,11 @@ def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
 
 
 def _recoveries(recoveries: Mapping[str, Any]) -> Iterator[Wrong]:
-    if recoveries["recovery_open_count"]:
+    if total := recoveries["recovery_open_count"]:
         late, limit = recoveries["recovery_slo_breached_count"], short_duration(recoveries["recovery_slo_minutes"])
-        open_ = are(recoveries["recovery_open_count"], "recovery", "recoveries")
-        yield Wrong(f"{open_} open, {late:,} of them past the limit of {limit}", ("recoveries",))
+        of_all = {1: "", 2: "both "}.get(total, "all of them ")
+        which = of_all if late == total else f"{late:,} of them " if late else "none "
+        yield Wrong(f"{are(total, 'recovery', 'recoveries')} open, {which}past the limit of {limit}", ("recoveries",))
 
 
 def _boundary(overview: Mapping[str, Any]) -> Iterator[Wrong]:

@@ -120,9 +120,11 @@ def test_the_status_says_whether_the_daemon_gives_signs_of_life(tmp_path: Path) 
         for beat in (None, NOW, NOW - timedelta(days=1)):
             if beat:
                 instance.add_daemon_heartbeat(DaemonHeartbeat(beat.timestamp(), "SENSOR", "one", []))
-            said.append(client.get("/api/v1/status").json()["dagster"]["daemon"])
+            dagster = client.get("/api/v1/status").json()["dagster"]
+            said.append((dagster["daemon"], dagster["are_alerts_evaluated"]))
 
-    assert said == ["never_seen", "alive", "silent"]
+    # No sensor has ever ticked.
+    assert said == [("never_seen", False), ("alive", False), ("silent", False)]
 
 
 def test_a_refresh_is_a_run_that_makes_every_report(tmp_path: Path) -> None:

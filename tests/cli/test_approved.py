@@ -82,7 +82,7 @@ def at_each_width(run: Callable[[dict[str, str]], Said], home: Path) -> str:
         text = re.sub(r"[ \t]+$", "", text.replace(str(home), "HOME"), flags=re.MULTILINE)
         text = re.sub(r"\bGenerated \d+ \w+ \d{4}, \d\d:\d\d UTC", "Generated NOW", text)
         # The key of a home's pseudonyms is random, and the log's roots follow from it.
-        text = re.sub(r"( \* UTC {2,})\d{4}-\d\d-\d\d \d\d:\d\d$", r"\1DUE", text, flags=re.MULTILINE)
+        text = re.sub(r"( \* {2,})\d{4}-\d\d-\d\d \d\d:\d\d", r"\1YYYY-MM-DD HH:MM", text)
         text = re.sub(r"cavra-pipeline/[0-9a-f]{16}(?:: | · )\S+", "LOG: ROOT.", text)
         texts.setdefault(text, []).append(width)
     return "\n".join(f"== {', '.join(map(str, widths))} columns\n{text}" for text, widths in texts.items())
