@@ -35,17 +35,19 @@ class AlertKind:
         name: What a signal calls it.
         severity: What a sensor should give, unless it knows better.
         title: What is wrong, in a few words; a notification puts the subject and the count beside it.
+        noun: What one such alert is about, and several, for counts: a lane with a stale retry plan.
         action: What a person should do next.
         inhibited_by: What explains it.
         is_notified_together: Whether all alerts of the kind share one notification and one suppression window: right
             where one outage makes hundreds of them. Else each subject has notifications of its own.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
-        ends_by_hand: Whether only a person ends it, by acknowledging or resolving it. More of it is news at once.
+        ends_by_hand: Whether only a person ends it, by resolving it. More of it is news at once.
     """
 
     name: str
     severity: Severity
     title: str
+    noun: tuple[str, str]
     action: str
     inhibited_by: tuple[Inhibitor, ...] = ()
     is_notified_together: bool = False
@@ -76,12 +78,14 @@ _TABLE: Final = (
         "daemon_down",
         "critical",
         "the Dagster daemon is not running",
+        ("Dagster daemon that is not running", "Dagster daemons that are not running"),
         "Start the daemon (cavra-pipeline dev, or its service); cavra-pipeline scheduled-runs lists what was missed.",
     ),
     AlertKind(
         "code_location_down",
         "critical",
         "the code location does not load",
+        ("code location that does not load", "code locations that do not load"),
         "Read its error in the Dagster UI under Deployment, fix it and reload the location.",
         inhibited_by=(_DAEMON,),
     ),
@@ -89,6 +93,7 @@ _TABLE: Final = (
         "instigator_off",
         "critical",
         "a schedule or sensor that must be on is off",
+        ("schedule or sensor that is off", "schedules and sensors that are off"),
         "Switch it on again in the Dagster UI, or declare it off with a reason.",
         inhibited_by=_DOWN,
     ),
@@ -96,6 +101,7 @@ _TABLE: Final = (
         "missed_run",
         "critical",
         "scheduled runs were missed",
+        ("schedule with missed runs", "schedules with missed runs"),
         "Fix its cause, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
         counts_missed_runs=True,
@@ -104,6 +110,7 @@ _TABLE: Final = (
         WORKER_DOWN,
         "critical",
         "a lane's retry worker has missed its runs",
+        ("lane whose worker is down", "lanes whose workers are down"),
         WORKER_STEP,
         inhibited_by=_DOWN,
     ),
@@ -111,6 +118,7 @@ _TABLE: Final = (
         "stale_retry_plan",
         "warning",
         "the newest retry plan is stale",
+        ("lane with a stale retry plan", "lanes with a stale retry plan"),
         "Check that the lane's worker runs: each run makes a new retry plan.",
         inhibited_by=(*_DOWN, Inhibitor(WORKER_DOWN, WORKER_DOWN, same_subject=True)),
     ),
@@ -118,6 +126,7 @@ _TABLE: Final = (
         "acknowledgement_gap",
         "warning",
         "failing deliveries wait for an acknowledgement",
+        ("lane with deliveries to acknowledge", "lanes with deliveries to acknowledge"),
         "Acknowledge each one; live retries wait until then.",
         is_notified_together=True,
     ),
@@ -125,18 +134,21 @@ _TABLE: Final = (
         "recovery_past_limit",
         "critical",
         "recoveries are open past their limit",
+        ("provider with recoveries past their limit", "providers with recoveries past their limit"),
         RECOVERY_STEP,
     ),
     AlertKind(
         PROVIDER_INCIDENT,
         "critical",
         "a provider is broken",
+        ("broken provider", "broken providers"),
         "Take the next step that the incident names.",
     ),
     AlertKind(
         FAILED_EXECUTION,
         "critical",
         "retries failed or were skipped and have not been delivered since",
+        ("lane with retries that failed", "lanes with retries that failed"),
         "Find out why each of these deliveries fails, and remove the cause; then they are retried.",
         inhibited_by=(_INCIDENT,),
         is_notified_together=True,
@@ -145,6 +157,7 @@ _TABLE: Final = (
         "exhaustion_ahead",
         "warning",
         "deliveries are exhausted within the hour if live retries fail",
+        ("lane whose retries run out soon", "lanes whose retries run out soon"),
         "Fix what makes these deliveries fail before a live run makes their last retry.",
         inhibited_by=(_INCIDENT,),
     ),
@@ -152,12 +165,14 @@ _TABLE: Final = (
         "disabled_schedule",
         "warning",
         "worker runs say that their schedule is disabled",
+        ("lane whose schedule is disabled", "lanes whose schedules are disabled"),
         "Switch the schedule on again, or record why it is off.",
     ),
     AlertKind(
         "failed_run",
         "critical",
         "runs failed",
+        ("job whose run failed", "jobs whose runs failed"),
         "Open the failed run in the Dagster UI, fix its cause and run it again.",
         inhibited_by=(_CODE,),
         is_notified_together=True,
@@ -166,12 +181,14 @@ _TABLE: Final = (
         "source_unreadable",
         "critical",
         "a source of evidence can't be read",
+        ("source that can't be read", "sources that can't be read"),
         "Run cavra-pipeline import --sources NAME on the host and fix what it names.",
     ),
     AlertKind(
         "source_silent",
         "warning",
         "a source of evidence is silent",
+        ("silent source", "silent sources"),
         "Check that CAVRA still writes there and that the schedule import_sources runs.",
         inhibited_by=(*_DOWN, Inhibitor("source_unreadable", "source_unreadable", same_subject=True)),
     ),
@@ -179,6 +196,7 @@ _TABLE: Final = (
         "quarantine",
         "critical",
         "records were quarantined",
+        ("day with quarantined records", "days with quarantined records"),
         "Check what was rejected and why, fix the source and import it again.",
         is_notified_together=True,
     ),
@@ -186,6 +204,7 @@ _TABLE: Final = (
         SECRET_FINDING,
         "critical",
         "a source carries secrets",
+        ("day with leaked secrets", "days with leaked secrets"),
         "Rotate what leaked, fix the source, then resolve this alert by hand.",
         ends_by_hand=True,
         is_notified_together=True,
@@ -194,6 +213,7 @@ _TABLE: Final = (
         REBUILT,
         "warning",
         "the warehouse was lost and rebuilt",
+        ("rebuilt warehouse", "rebuilt warehouses"),
         "No evidence was lost. Find out what removed or changed the file; a rejected file is next to it.",
         is_notified_together=True,
     ),
@@ -201,6 +221,7 @@ _TABLE: Final = (
         HISTORY_CHANGED,
         "critical",
         "the home differs from what it was made from",
+        ("home that has changed", "homes that have changed"),
         "Run cavra-pipeline verify --home, which names what differs; find out why, and restore it from a backup.",
         is_notified_together=True,
     ),
@@ -208,6 +229,7 @@ _TABLE: Final = (
         "late_evidence",
         "warning",
         "late evidence left reports outdated",
+        ("day with late evidence", "days with late evidence"),
         "Read the reports of those days again once they are rebuilt.",
         is_notified_together=True,
     ),
@@ -215,6 +237,7 @@ _TABLE: Final = (
         "sensor_error",
         "critical",
         "a sensor fails",
+        ("sensor or schedule that fails", "sensors and schedules that fail"),
         "Read the tick's error in the Dagster UI; nothing that it watches is watched until it is fixed.",
         inhibited_by=_DOWN,
     ),
@@ -222,6 +245,7 @@ _TABLE: Final = (
         "tick_age",
         "critical",
         "a sensor has stopped ticking",
+        ("sensor that has stopped ticking", "sensors that have stopped ticking"),
         "Check that the daemon runs and is not overloaded.",
         inhibited_by=_DOWN,
     ),
@@ -229,6 +253,7 @@ _TABLE: Final = (
         "daemon_heartbeat",
         "critical",
         "a part of the Dagster daemon has no heartbeat",
+        ("part of the daemon without a heartbeat", "parts of the daemon without a heartbeat"),
         "Restart the daemon; its log says what became of that part.",
         inhibited_by=(_DAEMON,),
     ),
@@ -236,6 +261,7 @@ _TABLE: Final = (
         "run_backlog",
         "warning",
         "runs wait in the queue",
+        ("queue of runs that does not move", "queues of runs that do not move"),
         "Open Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
         inhibited_by=_DOWN,
     ),
@@ -243,12 +269,14 @@ _TABLE: Final = (
         BROKEN_CONNECTOR,
         "critical",
         "a connector cannot be used",
+        ("broken connector", "broken connectors"),
         "Run cavra-pipeline connectors on the host and fix what it names. Retries for it are held meanwhile.",
     ),
     AlertKind(
         UNDELIVERED,
         "warning",
         "a connector does not accept notifications",
+        ("connector that does not accept notifications", "connectors that do not accept notifications"),
         "Fix the connector. The notifications are saved and sent again.",
         inhibited_by=tuple(Inhibitor(BROKEN_CONNECTOR, reason, same_subject=True) for reason in PROBLEM_REASONS),
     ),
@@ -256,6 +284,7 @@ _TABLE: Final = (
         FLAPPING,
         "warning",
         "an alert comes and goes",
+        ("alert that comes and goes", "alerts that come and go"),
         "Fix what makes it unstable. No more notifications about it are sent until it is stable.",
     ),
 )

@@ -33,6 +33,10 @@ class EndsByItself(UsageError):
     """An alert that ends once its cause is gone can't be resolved by hand."""
 
 
+class EndsByHand(UsageError):
+    """An alert that only a person ends is resolved, not acknowledged."""
+
+
 def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[str, Any]:
     """Returns open alerts, silences that have not ended, undelivered notifications, and the connectors notified."""
     ordered_alerts = sorted(open_alerts(c), key=lambda alert: (alert.severity, alert.since, alert.alert_id))
@@ -158,7 +162,7 @@ def acknowledge_alert(
 ) -> dict[str, Any]:
     """Acknowledges an alert: no reminders until it is resolved. Later episodes are not acknowledged. Leaves evidence.
 
-    An alert that only a person ends (``AlertKind.ends_by_hand``) is resolved by it.
+    An alert that only a person ends (``AlertKind.ends_by_hand``) is not acknowledged, but resolved.
 
     Args:
         settings: The home.
@@ -172,6 +176,7 @@ def acknowledge_alert(
 
     Raises:
         EndsByItself: It is said to be resolved, and its cause decides when it ends.
+        EndsByHand: It is to be acknowledged, and only a person ends it.
         UsageError: There is no such alert, it is resolved, or the label is not public-safe.
     """
     said = RESOLVED if is_resolved else ACKNOWLEDGED
@@ -179,17 +184,8 @@ def acknowledge_alert(
     with state_of(settings).reading() as c:
         alert = _one_alert(c, alert_id)
         plans = plans_sent(c, alert) if alert.kind in KINDS else {}
-    if not alert.is_open or alert.kind not in KINDS:
-        raise UsageError(
-            "the alert is over", where=alert.alert_id, remedy="Only an open alert is acknowledged or resolved"
-        )
+    _require_fits(alert, said)
     ends_by_hand = KINDS[alert.kind].ends_by_hand
-    if said == RESOLVED and not ends_by_hand:
-        raise EndsByItself(
-            "this alert resolves by itself once its cause is gone",
-            where=alert.alert_id,
-            remedy="Fix the cause; until then acknowledge it, or silence its kind",
-        )
     at = max(now, alert.opened_at)
     if said == RESOLVED or alert.state is AlertState.FIRING:
         record_acknowledgement(settings, alert, plans, state=said, by=label, now=at)
@@ -209,6 +205,27 @@ def acknowledge_alert(
                 handle_leaks(c, alert.subject, newest=int(alert.evidence["newest_leak"]), now=at)
         (alert,) = alerts(c, a.alert_id == alert.alert_id)
     return _document(alert)
+
+
+def _require_fits(alert: Alert, said: str) -> None:
+    """Refuses what can't be said of an alert: of one that is over nothing, of others one of the two words."""
+    if not alert.is_open or alert.kind not in KINDS:
+        raise UsageError(
+            "the alert is over", where=alert.alert_id, remedy="Only an open alert is acknowledged or resolved"
+        )
+    ends_by_hand = KINDS[alert.kind].ends_by_hand
+    if said == RESOLVED and not ends_by_hand:
+        raise EndsByItself(
+            "this alert resolves by itself once its cause is gone",
+            where=alert.alert_id,
+            remedy="Fix the cause; until then acknowledge it, or silence its kind",
+        )
+    if said == ACKNOWLEDGED and ends_by_hand:
+        raise EndsByHand(
+            "this alert ends only when a person resolves it",
+            where=alert.alert_id,
+            remedy="Do what it asks for, then resolve it: cavra-pipeline alerts resolve",
+        )
 
 
 def _one_alert(c: sa.Connection, start: str) -> Alert:

@@ -10,6 +10,7 @@ from fastapi import Path, Query
 from fastapi.routing import APIRouter
 
 from cavra_pipeline.alerts.operators import (
+    EndsByHand,
     EndsByItself,
     acknowledge_alert,
     alert_history,
@@ -81,7 +82,7 @@ def alert_story(service: Served, alert_id: _AlertId) -> Answer:
 def acknowledge_an_alert(service: Served, caller: Asker, alert_id: _AlertId, body: models.AlertBody) -> Answer:
     """Acknowledges an open alert; stops its reminders until it resolves.
 
-    The acknowledgement is saved as evidence. It resolves an alert that only a person can resolve.
+    The acknowledgement is saved as evidence. An alert that only a person can resolve is refused: resolve it.
     """
     return _acknowledge(service, caller, alert_id, body)
 
@@ -103,6 +104,8 @@ def _acknowledge(
         alert = acknowledge_alert(service.writing_settings, alert_id, by=by, now=now, is_resolved=is_resolved)
     except EndsByItself as error:
         raise HttpProblem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
+    except EndsByHand as error:
+        raise HttpProblem(409, f"{error.what.capitalize()}. Do what it asks for, then resolve it.") from None
     except UsageError as error:
         if error.where == "by":
             raise

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.alerts.kinds import KINDS, SECRET_FINDING
+from cavra_pipeline.alerts.kinds import KINDS, WORKER_DOWN
 from cavra_pipeline.alerts.model import NO_CAUSE
 from cavra_pipeline.alerts.operators import (
     DEFAULT_HISTORY,
@@ -20,15 +20,18 @@ from cavra_pipeline.alerts.operators import (
     silence_alerts,
 )
 from cavra_pipeline.cli import columns, tables
+from cavra_pipeline.cli.alert_words import evaluation_words, muted_counts, muted_words
 from cavra_pipeline.cli.command import HelpGroup, Named, answers
-from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, home, instant_option, reading_state
+from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, exit_with, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
+from cavra_pipeline.cli.worker_down import down_step
 from cavra_pipeline.documents import shifted
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.words import count
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import Terminal, lines, shown
+from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 
 _ID_SHOWN: Final = len("alert-") + 8
 
@@ -55,30 +58,52 @@ def list_command() -> None:
     answer(document, lambda console, listing: _show_list(console, listing, settings), "alerts", columns.ALERTS)
 
 
+_ALERTS: Final = click.argument("alert_ids", metavar="ALERT...", nargs=-1, required=True)
+
+
 @alerts.command("ack", examples=["cavra-pipeline alerts ack ALERT --by release-team"])
-@click.argument("alert", metavar="ALERT")
+@_ALERTS
 @BY
 @answers
-def ack(alert: str, by: str) -> None:
-    """Acknowledge an alert: no reminders until it resolves.
+def ack(alert_ids: tuple[str, ...], by: str) -> None:
+    """Acknowledge alerts: no reminders until they resolve.
 
-    ALERT is its id, or the beginning of it. Acknowledging a secret_finding also resolves it. A failing delivery is
-    acknowledged by cavra-pipeline ack.
+    ALERT is an id, or the beginning of it. A secret_finding is not acknowledged: alerts resolve ends it. A failing
+    delivery is acknowledged by cavra-pipeline ack.
     """
-    answer(acknowledge_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
+    _acknowledge(alert_ids, by)
 
 
 @alerts.command("resolve", examples=["cavra-pipeline alerts resolve ALERT --by security-team"])
-@click.argument("alert", metavar="ALERT")
+@_ALERTS
 @BY
 @answers
-def resolve(alert: str, by: str) -> None:
+def resolve(alert_ids: tuple[str, ...], by: str) -> None:
     """Resolve a secret_finding once the secret is rotated.
 
-    ALERT is its id, or the beginning of it. Alerts of every other kind resolve by themselves once their cause is
-    gone.
+    ALERT is an id, or the beginning of it. Alerts of every other kind resolve by themselves once their cause is gone.
     """
-    answer(acknowledge_alert(home(), alert, by=by, now=clock(), is_resolved=True), _show_acknowledged)
+    _acknowledge(alert_ids, by, is_resolved=True)
+
+
+def _acknowledge(alert_ids: Sequence[str], by: str, *, is_resolved: bool = False) -> None:
+    """Acknowledges or resolves alerts; of several, one that is refused does not stop the others."""
+    if len(alert_ids) == 1:
+        answer(acknowledge_alert(home(), alert_ids[0], by=by, now=clock(), is_resolved=is_resolved), _show_acknowledged)
+        return
+    done, failures = [], []
+    for alert_id in dict.fromkeys(alert_ids):
+        try:
+            done.append(acknowledge_alert(home(), alert_id, by=by, now=clock(), is_resolved=is_resolved))
+        except UsageError as error:
+            failures.append(error)
+
+    def show(console: Terminal, document: Mapping[str, Any]) -> None:
+        for alert in document["alerts"]:
+            _show_acknowledged(console, alert)
+
+    answer({"alerts": done}, show, "alerts", columns.ALERTS)
+    exit_with(failures)
 
 
 @alerts.command(
@@ -162,21 +187,27 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
-    is_idle = tables.is_daemon_off(daemon_of(settings, clock()))
+    daemon = daemon_of(settings, clock())
+    stale = evaluation_words(daemon, document["alert_count"])
     ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(alert["muted_by"])))
     if ordered:
         by_id = {silence["silence_id"]: silence for silence in document["silences"]}
         # What another alert mutes follows from it, and is counted beside it.
         covered = [alert for alert in ordered if alert["muted_by"] in KINDS]
-        rows = [_alert_row(alert, by_id.get(alert["muted_by"])) for alert in ordered if alert["muted_by"] not in KINDS]
-        console.facts(f"Open alerts: {document['alert_count']:,}", rows)
+        rows = [
+            _alert_row(alert, by_id.get(alert["muted_by"]), _step(alert, daemon))
+            for alert in ordered
+            if alert["muted_by"] not in KINDS
+        ]
+        muted = muted_counts(ordered)
+        counts = f"{document['alert_count']:,}{f' ({muted_words(*muted)})' if any(muted) else ''}"
+        console.facts(f"Open alerts: {counts}", rows)
         if covered:
-            title = f"Of these, muted by another alert that is their cause: {len(covered):,} (--json lists them)"
-            console.facts(title, _covered_rows(covered))
+            console.facts(f"{muted_words(len(covered), 0).capitalize()} (--json lists them)", _covered_rows(covered))
     else:
         console.print("Open alerts: none")
-    if is_idle:
-        console.print("Alerts are not evaluated: Dagster's daemon is not running.", style="yellow")
+    if stale:
+        console.print(f"Alerts are {stale}.", style="yellow")
     if document["silences"]:
         silences = [
             (
@@ -203,10 +234,9 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
     firing = [alert for alert in ordered if alert["state"] == "firing" and not alert["muted_by"]]
     if firing:
-        # Acknowledging an alert of a leaked secret ends it, so the word for that is resolve.
-        act = "resolve" if firing[0]["kind"] == SECRET_FINDING else "ack"
+        act = "resolve" if firing[0]["ends_by_hand"] else "ack"
         console.next(f"cavra-pipeline alerts {act} {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
-    elif is_idle:
+    elif tables.is_daemon_off(daemon):
         console.next("cavra-pipeline dev")
 
 
@@ -216,7 +246,7 @@ def _covered_rows(alerts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         (
             _words(cause),
             ", ".join(
-                f"{number:,} {_words(kind)}"
+                count(number, *KINDS[kind].noun)
                 for kind, number in Counter(alert["kind"] for alert in alerts if alert["muted_by"] == cause).items()
             ),
         )
@@ -224,7 +254,13 @@ def _covered_rows(alerts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None) -> Sequence[Any]:
+def _step(alert: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
+    """What to do about an alert: of a worker that is down, by the daemon and its schedule."""
+    is_down = alert["kind"] == WORKER_DOWN and alert["subject"] in LANES
+    return down_step([alert["subject"]], daemon=daemon) if is_down else str(alert["action"] or "")
+
+
+def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None, step: str) -> Sequence[Any]:
     causes = ", ".join(_words(cause) for cause in alert["causes"] if cause != NO_CAUSE)
     state = f"acknowledged by {alert['acknowledged_by']}, open" if alert["acknowledged_by"] else "open"
     silenced = f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}" if silence else ""
@@ -233,7 +269,7 @@ def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None) -> S
         count(alert["occurrence_count"], "occurrence") if alert["occurrence_count"] > 1 else "",
         silenced or (f"cause: {causes}" if causes else ""),
     ]
-    details = [shown("; ".join(filter(None, states)), "dim"), *([] if silence else [alert["action"]])]
+    details: list[str | Styled] = [shown("; ".join(filter(None, states)), "dim"), *([] if silence else [step])]
     what = lines(f"{_words(alert['kind'])}: {alert['subject_text']}", *details)
     return (tables.level(alert["severity"]), alert["alert_id"][:_ID_SHOWN], what)
 

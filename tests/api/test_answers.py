@@ -227,6 +227,8 @@ def test_a_leak_is_resolved_over_http_and_an_alert_that_ends_by_itself_is_not(tm
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         listed = client.get("/api/v1/alerts").json()["alerts"]
         ids = {row["kind"]: row["alert_id"] for row in listed}
+        refused = client.post(f"/api/v1/alerts/{ids['secret_finding']}/acknowledge", json={"by": "on-call"})
+        untouched = client.get("/api/v1/alerts").json()["alerts"]
         answers = {
             kind: client.post(f"/api/v1/alerts/{ids[kind]}/resolve", json={"by": "on-call"}) for kind in sorted(ids)
         }
@@ -234,6 +236,8 @@ def test_a_leak_is_resolved_over_http_and_an_alert_that_ends_by_itself_is_not(tm
         left = client.get("/api/v1/alerts").json()["alerts"]
 
     assert {row["kind"]: row["ends_by_hand"] for row in listed} == {"secret_finding": True, "failed_run": False}
+    assert (refused.status_code, untouched) == (409, listed)
+    assert "ends only when a person resolves it" in refused.text
     assert answers["secret_finding"].json()["alert"]["state"] == "resolved"
     assert (answers["failed_run"].status_code, unknown.status_code) == (409, 404)
     assert [row["kind"] for row in left] == ["failed_run"]

@@ -89,8 +89,8 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]
     )
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": {"exports": SOURCE}}))
     pull(home, read_sources(home.sources_file).named("exports"), {}, clock=lambda: NOW)
-    signals = [Signal("secret_finding", DAY, "critical", NOW, evidence={"newest_leak": 1})]
-    watch_pass(home, Observation(["secret_finding"], signals), clock=lambda: NOW)
+    signals = [Signal("failed_run", "daily_close", "critical", NOW)]
+    watch_pass(home, Observation(["failed_run"], signals), clock=lambda: NOW)
     with Receiver() as receiver, served(home, dagster=OneRefresh()) as one:
         monkeypatch.setenv("SLACK", receiver.script("/slack", answer(200, "ok")))
         connectors_file(tmp_path / "connectors.yaml", slack={"url_env": "SLACK"})

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli import cli
+from cavra_pipeline.cli.alert_words import evaluation_words, muted_counts, muted_words
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import Settings
 from tests.support import empty_warehouse
@@ -71,6 +73,47 @@ def test_an_alert_is_acknowledged_by_the_beginning_of_its_id(home: Settings) -> 
     assert "History: none" in run("history", "--kind", "daemon_down").output
 
 
+def test_several_alerts_are_acknowledged_at_once(home: Settings) -> None:
+    ids = [one["alert_id"] for one in answer("list")["alerts"]]
+
+    done = answer("ack", ids[0], ids[1], ids[0], "--by", "on-call")["alerts"]
+
+    assert [(one["alert_id"], one["state"]) for one in done] == [(one, "acknowledged") for one in ids]
+    partly = run("ack", ids[0], "alert-ffffffff", "--by", "on-call")
+    assert partly.exit_code == 1
+    assert "there is no such alert" in partly.output
+    assert partly.output.count("Acknowledged") == 1
+
+
+def test_muted_alerts_are_counted_by_what_mutes_them() -> None:
+    by = ["provider_incident", "worker_down", "silence-1", None]
+
+    assert muted_counts([{"muted_by": one} for one in by]) == (2, 1)
+    assert muted_words(2, 1) == "2 muted by their cause, 1 silenced"
+    assert [muted_words(1, 0), muted_words(0, 3), muted_words(0, 0)] == [
+        "1 muted by its cause",
+        "3 silenced",
+        "0 muted",
+    ]
+
+
+def test_alerts_are_not_said_to_be_none_before_the_first_evaluation() -> None:
+    started = {"state": "alive", "are_alerts_evaluated": False}
+
+    assert evaluation_words(started, 0) == "not evaluated yet: Dagster's sensors are still to tick"
+    assert evaluation_words(started, 8) == "not all evaluated yet: Dagster's sensors are still to tick"
+    assert evaluation_words({**started, "are_alerts_evaluated": True}, 0) == ""
+    assert evaluation_words({"state": "unknown", "are_alerts_evaluated": None}, 0) == ""
+    assert "not running" in evaluation_words({"state": "silent", "are_alerts_evaluated": False}, 0)
+
+
+def test_every_kind_has_a_noun_for_one_and_for_several() -> None:
+    nouns = [noun for kind in KINDS.values() for noun in kind.noun]
+
+    assert len(set(nouns)) == 2 * len(KINDS)
+    assert not [noun for noun in nouns if "_" in noun or noun != noun.strip(" .")]
+
+
 def test_a_silence_is_made_listed_and_ended(home: Settings) -> None:
     made = answer(
         "silence", "--kind", "failed_run", "--for", "4h", "--by", "on-call", "--comment", "planned work of daily_close"
@@ -80,7 +123,9 @@ def test_a_silence_is_made_listed_and_ended(home: Settings) -> None:
     assert end - start == timedelta(hours=4)
     assert [one["silence_id"] for one in answer("list")["silences"]] == [made["silence_id"]]
     assert made["silence_id"] in run("list").output
-    missed_run, failed_run = run("list").output.partition("Silences")[0].split("failed run: ")
+    head, _, listed = run("list").output.partition("Silences")[0].partition("\n")
+    assert head == "Open alerts: 2 (1 silenced)"
+    missed_run, failed_run = listed.split("failed run: ")
     assert f"silenced until {end:%m-%d %H:%M} UTC by on-call" in " ".join(failed_run.split())
     assert "missed run: " in missed_run
     assert "silenced" not in missed_run, "and it comes first"
@@ -120,8 +165,15 @@ def test_a_leaked_secret_is_resolved_and_an_alert_that_ends_by_itself_is_not(hom
     # A later tick that finds nothing does not end it.
     watch_pass(home, Observation(["secret_finding"], []), clock=lambda: now)
     assert "secret_finding" in {one["kind"] for one in answer("list")["alerts"]}
+    refused = run("ack", ids["secret_finding"], "--by", "on-call")
+    assert "ends only when a person resolves it" in str(refused.exception)
+    assert {one["state"] for one in answer("list")["alerts"]} == {"firing"}
     assert answer("resolve", ids["secret_finding"], "--by", "on-call")["state"] == "resolved"
     assert "secret_finding" not in {one["kind"] for one in answer("list")["alerts"]}
+    both = run("resolve", ids["failed_run"], ids["missed_run"], "--by", "on-call")
+    assert both.exit_code == 1
+    assert both.output.count("resolves by itself once its cause is gone") == 2
+    assert {one["kind"] for one in answer("list")["alerts"]} == {"failed_run", "missed_run"}
     refused = run("resolve", ids["failed_run"], "--by", "on-call")
     assert "resolves by itself once its cause is gone" in str(refused.exception)
 

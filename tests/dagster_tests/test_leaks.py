@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cavra_pipeline.alerts.operators import EndsByItself, acknowledge_alert, alert_history, list_alerts
+from cavra_pipeline.alerts.operators import EndsByHand, EndsByItself, acknowledge_alert, alert_history, list_alerts
 from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import UsageError
@@ -125,13 +125,15 @@ def test_a_corrected_file_does_not_end_the_alert(watch: Watch) -> None:
     assert in_short(watch.tick(hours=1)) == [(OLD, "firing", 1, 1)]
 
 
-@pytest.mark.parametrize("is_resolved", [False, True])
-def test_a_person_ends_it_and_the_same_line_read_again_does_not_reopen_it(watch: Watch, is_resolved: bool) -> None:
+def test_a_person_ends_it_and_the_same_line_read_again_does_not_reopen_it(watch: Watch) -> None:
     drop(watch.settings, [leaking()], day=OLD)
     watch.ingest()
     (alert,) = watch.tick()
 
-    said = acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=is_resolved)
+    with pytest.raises(EndsByHand, match="ends only when a person resolves it"):
+        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+    assert watch.alerts() == [alert]
+    said = acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=True)
     assert (said["state"], said["acknowledged_by"]) == ("resolved", "on-call")
     assert watch.tick() == []
     path = drop(watch.settings, [delivery(), leaking()], day=OLD)
@@ -141,14 +143,14 @@ def test_a_person_ends_it_and_the_same_line_read_again_does_not_reopen_it(watch:
     watch.ingest()
     assert watch.tick(hours=1) == []
     with pytest.raises(UsageError, match="the alert is over"):
-        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=True)
 
 
 def test_a_further_secret_of_the_same_day_opens_the_next_episode(watch: Watch) -> None:
     drop(watch.settings, [leaking()], day=OLD)
     watch.ingest()
     (alert,) = watch.tick()
-    acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+    acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=True)
 
     # The same line of the same file, with another secret.
     drop(watch.settings, [leaking(2)], day=OLD)
@@ -163,7 +165,7 @@ def test_a_secret_found_after_the_last_tick_is_not_acknowledged_unseen(watch: Wa
     drop(watch.settings, [leaking(), leaking(2)], day=OLD)
     watch.ingest()
 
-    acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+    acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=True)
     assert in_short(watch.tick()) == [(OLD, "firing", 1, 2)]
 
 
@@ -184,7 +186,7 @@ def test_many_acknowledged_leaks_are_not_taken_for_flapping(watch: Watch) -> Non
         watch.ingest()
         (alert,) = watch.tick()
         assert (alert["episode"], alert["muted_by"]) == (number + 1, None)
-        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
+        acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now, is_resolved=True)
 
     with state_of(watch.settings).reading() as c:
         assert alert_history(c, kind="flapping") == []
@@ -218,7 +220,7 @@ def test_a_warehouse_made_again_does_not_raise_what_was_handled(watch: Watch) ->
     drop(watch.settings, [leaking(2)], name="open.jsonl", day="2025-02-04")
     watch.ingest()
     handled, stays = sorted(watch.tick(), key=lambda one: str(one["subject"]))
-    acknowledge_alert(watch.settings, handled["alert_id"], by="on-call", now=watch.now)
+    acknowledge_alert(watch.settings, handled["alert_id"], by="on-call", now=watch.now, is_resolved=True)
     assert [one["alert_id"] for one in watch.tick()] == [stays["alert_id"]]
 
     watch.settings.warehouse.unlink()
