@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -21,10 +21,14 @@ from cavra_pipeline.cli.common import (
     clock,
     home,
     lane_option,
+    reading,
 )
+from cavra_pipeline.cli.plan_tables import retry_warnings
 from cavra_pipeline.cli.tables import said, say_if_later, short_time, show_connector_problems
+from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
+from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.reports.plan import decision_columns
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
@@ -80,7 +84,15 @@ def worker(
     )
     sender = open_sender(settings, clock=clock)
     document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
-    answer(document, _show_worker_run, "selected_retries", decision_columns(lane))
+    with reading() as session:
+        at = naive_utc(parse_as_of(document["as_of"]))
+        # Of a live run, what became of each retry stands in its row.
+        open_incidents = incidents(session, [at], is_open=True)[at] if document["dry_run"] else []
+
+    def show(console: Terminal, _document: object) -> None:
+        _show_worker_run(console, document, retry_warnings(open_incidents, {"selected": document["selected_retries"]}))
+
+    answer(document, show, "selected_retries", decision_columns(lane))
 
 
 @command(
@@ -97,7 +109,9 @@ def worker(
     help="What was notified: a plan, or the health report of a health alert.",
 )
 @click.option("--provider", required=True, metavar="NAME", help="The provider it is acknowledged for.")
-@click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")
+@click.option(
+    "--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}; needed unless --withdraw is given."
+)
 @click.option("--withdraw", "is_withdrawn", is_flag=True, help="Withdraw the acknowledgement; in place of --state.")
 @click.option("--force", is_flag=True, help="Record it although no such delivery is known.")
 @BY
@@ -197,7 +211,7 @@ def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
     show_connector_problems(console, document["connector_problems"])
 
 
-def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
+def _show_worker_run(console: Terminal, document: Mapping[str, Any], warnings: Sequence[str]) -> None:
     """Shows a worker run: what was selected, what waits and why, what became of it."""
     subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
@@ -224,6 +238,8 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows += [(d[subject], d["provider"], f"held: {said(d['held_because'])}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
+        for warning in warnings:
+            console.print(warning, style="yellow")
         console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")
     show_connector_problems(console, document["connector_problems"])
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.cli.tables import (
-    PLAN_STATES,
     ago,
     duration_or_never,
     level,
@@ -17,9 +15,9 @@ from cavra_pipeline.cli.tables import (
     no_evidence,
     said,
     short_time,
-    show_plan_states,
 )
-from cavra_pipeline.documents import instant, parse_as_of, whole_minutes
+from cavra_pipeline.cli.worker_down import OFF_STEP
+from cavra_pipeline.documents import instant
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, fix_words, incident_sentence, worker_interval
 from cavra_pipeline.lanes import LANES, Gate
@@ -29,10 +27,6 @@ from cavra_pipeline.reports.overview import Extent
 from cavra_pipeline.terminal import Terminal, lines, shown
 
 Show = Callable[[Terminal, Any], None]
-#: The pairs of each lane that still need a person's acknowledgement or approval.
-Uncleared = Mapping[str, Collection[tuple[str, str]]]
-#: The state of a decision that no person holds.
-_STATES: Final = {"retry": "ready", "wait": "waiting", "suppress": "exhausted"}
 
 
 def show_no_evidence(console: Terminal, document: Mapping[str, Any], title: str, evidence: Extent) -> None:
@@ -66,53 +60,10 @@ def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None
     columns = ("lane", "state", "failing", "gaps", "last run", "missed", "last plan")
     console.table(f"Retry health of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
     console.print("gaps: missing acknowledgements and approvals; missed: worker runs in the window", style="dim")
-    _point_to(console, "retry-health", document)
+    point_to(console, "retry-health", document)
 
 
-def plan_rows(plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Returns the decisions of a plan, what can go now first, the oldest failure of a state before newer ones.
-
-    Each has its subject, its state and what it needs.
-
-    Args:
-        plan: The plan.
-        uncleared: The pairs that still need a person's acknowledgement or approval.
-    """
-    lane = LANES[plan["lane"]]
-    rows = []
-    for decision in plan["retry_decisions"]:
-        needs = lane.gate.name.lower() if (decision[lane.subject_field], decision["provider"]) in uncleared else None
-        state = "held" if needs and decision["action"] == "retry" else _STATES[decision["action"]]
-        rows.append(
-            {"lane": lane.name, "subject": decision[lane.subject_field], "state": state, "needs": needs, **decision}
-        )
-    return sorted(
-        rows,
-        key=lambda row: (PLAN_STATES.index(row["state"]), row["next_retry_at"] or row["latest_delivery_at"]),
-    )
-
-
-def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any], uncleared: Uncleared) -> None:
-    """Shows the retry plan of every lane in use, a line each; `uncleared` has the pairs of each lane."""
-    rows = []
-    for lane, plan in document["lanes"].items():
-        counted = Counter(row["state"] for row in plan_rows(plan, uncleared[lane]))
-        rows.append((lane, *(counted[state] for state in PLAN_STATES), _next_due(plan), plan["retry_plan_id"]))
-    columns = ("lane", *PLAN_STATES, "next due in", "plan")
-    console.table(f"Retry plans of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
-    show_plan_states(console)
-    _point_to(console, "retry-plan", document)
-
-
-def _next_due(plan: Mapping[str, Any]) -> str:
-    """How long after the plan's instant the first waiting delivery is due."""
-    waiting = [
-        parse_as_of(decision["next_retry_at"]) for decision in plan["retry_decisions"] if decision["action"] == "wait"
-    ]
-    return short_duration(whole_minutes(min(waiting) - parse_as_of(plan["as_of"]))) if waiting else "-"
-
-
-def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None:
+def point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None:
     """Names the command that shows more of the worst lane."""
     levels = {lane: report["alert_level"] for lane, report in document["lanes"].items()}
     worst = next((lane for wanted in ("critical", "warning") for lane in levels if levels[lane] == wanted), None)
@@ -129,12 +80,14 @@ class BesideHealth:
         incidents: The provider incidents that are open in the lane.
         failed: The retries that failed or were skipped and are unresolved.
         unanswered: The health alerts to acknowledge.
+        down_step: What to do about the worker, if it is down.
     """
 
     slots: Mapping[str, int]
     incidents: Sequence[Mapping[str, Any]]
     failed: Sequence[Mapping[str, Any]]
     unanswered: Sequence[Mapping[str, Any]]
+    down_step: str = ""
 
 
 def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealth) -> None:
@@ -154,7 +107,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
             ("report", report["health_id"]),
         ],
     )
-    _show_problems(console, report, about.incidents)
+    _show_problems(console, report, about)
     if about.slots:
         runs = [(verdict.replace("_", " "), number) for verdict, number in about.slots.items()]
         console.table("Scheduled runs in the window", ("verdict", "runs"), runs)
@@ -175,8 +128,10 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
     if unanswered:
         pairs = [(pair["health_id"], pair["provider"], pair["acknowledgement_state"] or "none") for pair in unanswered]
         console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
-    if report["missed_worker_count"] and not usual_interval_of(report):
-        console.next("cavra-pipeline doctor", "cavra-pipeline scheduled-runs")
+    if about.down_step:
+        is_off = about.down_step == OFF_STEP
+        schedule = f"scheduled-runs --schedule {LANES[report['lane']].schedule}"
+        console.next(f"cavra-pipeline {'dev' if is_off else schedule}")
     elif unanswered:
         first = f"--subject {unanswered[0]['health_id']} --provider {unanswered[0]['provider']}"
         console.next(f"cavra-pipeline ack --lane {report['lane']} {first} --state acknowledged --by LABEL")
@@ -184,22 +139,28 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
         console.next(next_command(f"retry-plan --lane {report['lane']}"))
 
 
-def _show_problems(console: Terminal, report: Mapping[str, Any], incidents: Sequence[Mapping[str, Any]]) -> None:
+def _show_problems(console: Terminal, report: Mapping[str, Any], about: BesideHealth) -> None:
     """Shows what is wrong in a lane and what to do: broken providers first, as more follows from them."""
     problems = list(zip(report["alerts"], report["recommended_actions"], strict=True))
     problems.sort(key=lambda problem: problem[0]["severity"] != "critical")
     rows = [
         ("critical", incident_sentence(incident, report["as_of"]), fix_words(incident["cause"], incident["provider"]))
-        for incident in incidents
-    ] + [(alert["severity"], alert["message"], _step(report, alert, action)) for alert, action in problems]
+        for incident in about.incidents
+    ]
+    rows += [
+        (alert["severity"], alert["message"], _step(report, alert, action, about.down_step))
+        for alert, action in problems
+    ]
     if rows:
         shown_rows = [(level(severity), lines(what, shown(step, "dim"))) for severity, what, step in rows]
         console.facts("Problems, and what to do", shown_rows)
 
 
-def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str) -> str:
+def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str, down_step: str) -> str:
     """What to do about a problem: a worker that is down makes no plan, so its run is all that a stale plan needs."""
     lane = LANES[report["lane"]]
+    if alert["category"] == f"missed_{lane.alert_name}_retry_worker" and down_step:
+        return down_step
     if alert["category"] == f"stale_{lane.alert_name}_retry_plan" and report["missed_worker_count"]:
         return "The worker's next run makes a new one."
     is_approval = alert["category"] == f"{lane.alert_name}_approval_gap"
@@ -264,44 +225,6 @@ def _retries(report: Mapping[str, Any]) -> str:
         f"{report['failed_execution_count'] - report['skipped_execution_count']} failed, "
         f"{report['skipped_execution_count']} skipped in {short_duration(report['window_hours'] * 60)}; "
         f"{report['unresolved_failed_execution_count']} unresolved"
-    )
-
-
-def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -> None:
-    """Shows a retry plan, as `plan_rows` orders it."""
-    rows = plan_rows(plan, uncleared)
-    counted = Counter(row["state"] for row in rows)
-    policy = (
-        f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
-        f"{plan['backoff_multiplier']:g}, at most {short_duration(int(plan['max_retry_delay_minutes']))}"
-    )
-    console.facts(
-        f"Retry plan of {plan['lane']}",
-        [
-            ("as of", f"{short_time(plan['as_of'])} UTC"),
-            ("deliveries", ", ".join(f"{counted[state]} {state}" for state in PLAN_STATES)),
-            ("policy", policy),
-            ("based on", count(plan["evidence_record_count"], "delivery", "deliveries")),
-            ("plan", plan["retry_plan_id"]),
-        ],
-    )
-    if rows:
-        columns = ("subject", "provider", "state", "needs", "HTTP", "failures")
-        console.table("Failing deliveries", columns, [_plan_cells(row) for row in rows], whole="--output csv")
-        if any(row["needs"] == "approval" for row in rows):
-            console.print(WHERE_APPROVED, style="dim")
-        console.next(next_command(f"explain {rows[0]['subject']} {rows[0]['provider']}"))
-
-
-def _plan_cells(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    at = f"{near_time(row['next_retry_at'])} UTC" if row["state"] == "waiting" else None
-    return (
-        row["subject"],
-        row["provider"],
-        level(row["state"]),
-        ", ".join(filter(None, [at, row["needs"]])),
-        ", ".join(map(str, row["failed_status_codes"])) or "-",
-        f"{row['retry_count']} of {row['max_retry_attempts']}",
     )
 
 

@@ -23,20 +23,20 @@ from cavra_pipeline.cli.common import (
     reading,
     reading_state,
 )
+from cavra_pipeline.cli.plan_tables import plan_rows, show_plan, show_plans_of_lanes
 from cavra_pipeline.cli.report_tables import (
     BesideHealth,
-    plan_rows,
     show_dashboard,
     show_health,
     show_health_of_lanes,
-    show_plan,
-    show_plans_of_lanes,
     unless_empty,
 )
+from cavra_pipeline.cli.worker_down import down_step
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.reports.clearance import uncleared_pairs
+from cavra_pipeline.reports.cadence import usual_interval_of
+from cavra_pipeline.reports.clearance import declined_states, uncleared_pairs
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health import (
@@ -112,7 +112,9 @@ def retry_health_command(
             (slots,) = slots_of_reports(c, reports)
 
         def show_one(console: Terminal, report: Mapping[str, Any]) -> None:
-            show_health(console, report, BesideHealth(slots=slots, **about))
+            is_down = report["missed_worker_count"] and not usual_interval_of(report)
+            step = down_step([report["lane"]], is_past=as_of is not None) if is_down else ""
+            show_health(console, report, BesideHealth(slots=slots, **about, down_step=step))
 
         answer(
             reports[0],
@@ -172,6 +174,8 @@ def retry_plan_command(
             each_lane.name: _uncleared(session, each_lane, plan) for each_lane, plan in zip(lanes, plans, strict=True)
         }
         evidence = extent(session, as_of or now)
+        at = naive_utc(as_of or now)
+        open_incidents = incidents(session, [at], is_open=True)[at] if lane else []
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
 
@@ -180,7 +184,7 @@ def retry_plan_command(
 
     if lane:
         show = unless_empty(
-            lambda console, plan: show_plan(console, plan, uncleared[lane.name]), "Retry plan", evidence
+            lambda console, plan: show_plan(console, plan, uncleared[lane.name], open_incidents), "Retry plan", evidence
         )
         answer(plans[0], show, rows, columns.plan_columns(lanes))
         return
@@ -193,10 +197,13 @@ def retry_plan_command(
     answer(document, show, rows, columns.plan_columns(lanes))
 
 
-def _uncleared(session: Session, lane: Lane, plan: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The pairs of a plan that are not exhausted and still need a person's acknowledgement or approval."""
+def _uncleared(session: Session, lane: Lane, plan: Mapping[str, Any]) -> dict[tuple[str, str], str | None]:
+    """The pairs of a plan that are not exhausted and still need a person's word, each with what was said of it."""
     left = [decision for decision in plan["retry_decisions"] if decision["action"] != "suppress"]
-    return uncleared_pairs(session, lane, left, naive_utc(parse_as_of(plan["as_of"])))
+    at = naive_utc(parse_as_of(plan["as_of"]))
+    pairs = uncleared_pairs(session, lane, left, at)
+    declined = declined_states(session, lane, pairs, at)
+    return {pair: declined.get(pair) for pair in pairs}
 
 
 def _alert_rows(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -50,6 +50,8 @@ RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved
 WORKER_STEP: Final = "Check that the worker's schedule is on and the Dagster daemon runs; the next run ends the outage."
 #: The step for a stale plan where the worker is down: its run makes a plan, so that nothing else is to be done.
 STALE_PLAN_STEP: Final = "The worker's next run makes a new one."
+#: What comes before retries whose provider fails until a person has fixed the cause.
+FIX_FIRST: Final = "Fix the cause first: a retry that fails uses up an attempt."
 #: Where the approval of a retry comes from: below what lists retries that need one.
 WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."
 #: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.
