@@ -68,6 +68,9 @@ def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Setting
     assert "2026-06-26  l\n" in said
     assert ". on time, l late, D daemon down" in said
     assert "*/30 * * * * UTC" in said
+    assert "recovery_escalation, recovery_health_alert" in said
+    assert "Recorded since 2026-06-25 23:00 UTC; nothing is known of scheduled runs before." in said
+    assert "Recorded since" not in answer("scheduled-runs", "--from", "2026-06-25T23:00:00Z", "--to", "2026-06-26")
 
 
 def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then(home: Settings) -> None:

@@ -215,4 +215,8 @@ def test_the_commands_write_and_say_what_they_wrote(tmp_path: Path) -> None:
     assert "says the same" in command(home.home, *arguments, "--state", "mitigated", "--ref", "OPS-1").out
     refused = command(home.home, *arguments, "--state", "done")
     assert (refused.code, "resolved, mitigated" in refused.err) == (2, True)
+    other = command(home.home, *[word.replace("slack", "teams") for word in arguments], "--state", "resolved")
+    assert other.err.startswith("error: --provider: this playbook has no recovery of this provider: 'teams'")
+    assert "It is for slack." in other.err
+    assert query(home, "SELECT count(*) FROM recovery_closures") == [(1,)]
     assert command(home.home, "playbook", "--json").document == {"playbook": None}
