@@ -22,7 +22,7 @@ from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, fix_words, incident_sentence, worker_interval
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
-from cavra_pipeline.reports.cause_words import WHERE_APPROVED
+from cavra_pipeline.reports.cause_words import STALE_PLAN_STEP, WHERE_APPROVED
 from cavra_pipeline.reports.overview import Extent
 from cavra_pipeline.terminal import Terminal, lines, shown
 
@@ -162,7 +162,7 @@ def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str, down
     if alert["category"] == f"missed_{lane.alert_name}_retry_worker" and down_step:
         return down_step
     if alert["category"] == f"stale_{lane.alert_name}_retry_plan" and report["missed_worker_count"]:
-        return "The worker's next run makes a new one."
+        return STALE_PLAN_STEP
     is_approval = alert["category"] == f"{lane.alert_name}_approval_gap"
     return f"{action.removesuffix('.')}. {WHERE_APPROVED}" if is_approval else action
 
