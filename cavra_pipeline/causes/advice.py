@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from cavra_pipeline.executive.words import fix_unless_done, fix_words
+from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.executive.words import fix_of_failure, fix_words
 from cavra_pipeline.lanes import DECLINING_STATES
 from cavra_pipeline.recoveries.causes import cause_of
 
 
-def advice(explanation: Mapping[str, Any]) -> dict[str, Any]:
+def advice(explanation: Mapping[str, Any], success_at: datetime | None) -> dict[str, Any]:
     """Returns why a delivery fails, what has to be fixed first, and who has decided that there is no retry now.
 
     Args:
         explanation: One of an explained delivery, of one lane.
+        success_at: When its provider last accepted a delivery, in UTC without a zone.
 
     Returns:
-        ``cause``, by the open incident or the newest failure; ``first_step``, a sentence, None for a cause that passes
-        by itself; ``declined``, the ``state`` that a person gave and ``by`` whom. Each None for what is not failing.
+        ``cause``, by the open incident or the newest failure, None where the provider has accepted others since;
+        ``first_step``, a sentence, None for a cause that passes by itself; ``declined``, the ``state`` that a person
+        gave and ``by`` whom. Each None for what is not failing.
     """
     if not explanation["released_by"]:
         return {"cause": None, "first_step": None, "declined": None}
-    cause, fix = _fix(explanation)
-    first_step = f"{fix}; until then retries fail." if fix else None
-    return {"cause": cause, "first_step": first_step, "declined": _declined(explanation)}
+    cause, fix = _fix(explanation, success_at)
+    first_step = f"{fix}; until then retries fail." if cause else f"{fix}."
+    return {"cause": cause, "first_step": first_step if fix else None, "declined": _declined(explanation)}
 
 
-def _fix(explanation: Mapping[str, Any]) -> tuple[str, str]:
-    """Why the provider fails and the fix, by the open incident or by the newest failure; empty where none is needed."""
+def _fix(explanation: Mapping[str, Any], success_at: datetime | None) -> tuple[str | None, str]:
+    """The cause and the fix, by the open incident or the newest failure."""
     incident, story, provider = explanation["provider_incident_id"], explanation["lines"], explanation["provider"]
     if incident:
         cause = next(line["reason"] for line in story if line["incident_id"] == incident)
         return cause, fix_words(cause, provider)
     newest = [line for line in story if line["what"] == "delivery" and line["outcome"] == "failed"][-1]
-    cause = cause_of([newest["status_code"]])
-    return cause, fix_unless_done(cause, provider)
+    code, failed_at = newest["status_code"], naive_utc(datetime.fromisoformat(newest["at"]))
+    fix = fix_of_failure(provider, code, failed_at=failed_at, success_at=success_at)
+    return None if success_at is not None and success_at > failed_at else cause_of([code]), fix
 
 
 def _declined(explanation: Mapping[str, Any]) -> dict[str, str | None] | None:

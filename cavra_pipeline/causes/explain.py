@@ -83,6 +83,13 @@ def explain(
     }
 
 
+def newest_success(session: Session, provider: str, at: datetime) -> datetime | None:
+    """Returns when a provider last accepted a delivery of any lane by an instant; both are UTC without a zone."""
+    parameters: dict[str, object] = {"provider": provider_name(provider), "as_of": at}
+    (row,) = session.rows(_PACKAGE, "newest_success", parameters)
+    return row["success_at"]  # type: ignore[return-value]
+
+
 def _unknown(session: Session, subject: str, provider: str, at: datetime) -> UnknownPair:
     names = known_providers(session, at, subject=subject)
     if names and provider not in names:
@@ -160,7 +167,7 @@ def _explanation(
         "released_by": _releases(context, decision, at, has_connector),
         "lines": lines,
     }
-    return {**explanation, **advice(explanation)}
+    return {**explanation, **advice(explanation, newest_success(session, story.provider, at))}
 
 
 def _releases(

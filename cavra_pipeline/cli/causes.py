@@ -18,10 +18,9 @@ from cavra_pipeline.cli.tables import near_time, said, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import UsageError, checked
-from cavra_pipeline.executive.words import fix_unless_done, fix_words, listed
-from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, CLEARING_STATES, LANES, Lane
+from cavra_pipeline.executive.words import fix_words, listed
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_title
-from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports, require_known_provider
@@ -41,8 +40,6 @@ _NEVER: Final = {
 }
 #: What a delivery may wait for that only a person gives.
 _BY_A_PERSON: Final = ("acknowledgement", "approval")
-#: States in which a person has said that a delivery is not to be retried now.
-_DECLINED: Final = frozenset({*ACKNOWLEDGEMENT_STATES, "denied"}) - {*CLEARING_STATES}
 
 
 @command("incidents", "cavra-pipeline incidents --open", "cavra-pipeline incidents --provider servicenow --json")
@@ -245,7 +242,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
                 ("lane", explanation["lane"]),
                 ("as of", f"{short_time(document['as_of'])} UTC"),
                 ("state", _state(explanation)),
-                *([("first", first)] if needs and (first := _first_step(explanation)) else []),
+                *([("first", first)] if (first := _first_step(explanation)) else []),
                 *[("" if n else "released by", need) for n, need in enumerate(needs)],
             ],
         )
@@ -255,22 +252,11 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
             console.next(*steps)
 
 
-def _fix(explanation: Mapping[str, Any]) -> tuple[str, str]:
-    """Why the provider fails and the fix, by the open incident or by the newest failure; empty where none is needed."""
-    incident, story, provider = explanation["provider_incident_id"], explanation["lines"], explanation["provider"]
-    if incident:
-        cause = next(line["reason"] for line in story if line["incident_id"] == incident)
-        return cause, fix_words(cause, provider)
-    failures = [line for line in story if line["what"] == "delivery" and line["outcome"] == "failed"]
-    cause = cause_of([failures[-1]["status_code"]]) if failures else ""
-    return cause, fix_unless_done(cause, provider) if cause else ""
-
-
 def _first_step(explanation: Mapping[str, Any]) -> str:
     """What to do before anything is retried; empty where nothing has to be fixed."""
-    cause, fix = _fix(explanation)
-    name = provider_title(explanation["provider"])
-    return f"{name} {CAUSE_WORDS[cause].what}. {fix}; until then retries fail" if fix else ""
+    cause, step = explanation["cause"], explanation["first_step"] or ""
+    why = f"{provider_title(explanation['provider'])} {CAUSE_WORDS[cause].what}. " if step and cause else ""
+    return f"{why}{step}".removesuffix(".")
 
 
 def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> list[str]:
@@ -279,8 +265,8 @@ def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> list[s
     if explanation["provider_incident_id"] and needs:
         return [next_command(f"incidents --provider {explanation['provider']} --open")]
     release, command_line = _release(explanation, needs, live_lanes)
-    fix = _fix(explanation)[1] if release else ""
-    words = f"{fix}. Then {release}" if fix else "" if command_line else f"{release[:1].upper()}{release[1:]}"
+    first = explanation["first_step"] if release else None
+    words = f"{first} Then {release}" if first else "" if command_line else f"{release[:1].upper()}{release[1:]}"
     return [step for step in (words, command_line) if step]
 
 
@@ -289,10 +275,8 @@ def _release(explanation: Mapping[str, Any], needs: Collection[str], live_lanes:
     lane = explanation["lane"]
     if "policy" in needs:
         return "send it again in CAVRA: no retry is left", ""
-    for need in _BY_A_PERSON:
-        if need in needs and explanation[f"{need}_state"] in _DECLINED:
-            word = [line for line in explanation["lines"] if line["what"] == need][-1]
-            return f"ask {word['by'] or 'the person'}, who {word['outcome']} it", ""
+    if declined := explanation["declined"]:
+        return f"ask {declined['by'] or 'the person'}, who {declined['state']} it", ""
     if "acknowledgement" in needs:
         about = f"--subject {explanation['subject']} --provider {explanation['provider']}"
         return "release the retry:", f"cavra-pipeline ack --lane {lane} {about} --state acknowledged --by LABEL"

@@ -90,7 +90,8 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
     """Returns what becomes of the failing deliveries by the lanes' retry policies, by instant and provider.
 
     Each is counted once: ``suppressed_count`` have no retries left, ``uncleared_count`` wait for a person's
-    acknowledgement or approval, ``cleared_count`` wait for the worker to retry them.
+    acknowledgement or approval, ``cleared_count`` wait for the worker to retry them. ``acknowledgement_count`` and
+    ``approval_count`` say which of the two the uncleared ones need.
     """
     moments = ascending(instants)
     counts: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
@@ -109,6 +110,7 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
                     counts[at][provider].update(
                         suppressed_count=total[provider] - retried[provider],
                         uncleared_count=uncleared[provider],
+                        **{f"{lane.gate.name.lower()}_count": uncleared[provider]},
                         cleared_count=retried[provider] - uncleared[provider],
                     )
     return counts

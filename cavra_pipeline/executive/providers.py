@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.words import are, count, fix_unless_done, fix_words, moment_text, read
+from cavra_pipeline.executive.words import are, count, fix_of_failure, fix_words, moment_text, read
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
@@ -16,12 +16,11 @@ from cavra_pipeline.reports.executions import Unresolved
 _GRAVE: Final = 3
 #: What becomes of the notifications that have not arrived: each is in one of these counts.
 RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
-#: What to do about each of these, those of people first.
-_STEPS: Final = (
-    ("uncleared_count", "Acknowledge or approve {which}."),
-    ("suppressed_count", "Send {which} again in CAVRA, or allow more retries: none are left."),
-    ("cleared_count", "Check that the worker retries {which}."),
-)
+#: What an open recovery is called that is closed only once a person has decided about it, and when that is, by need.
+_UNDECIDED: Final = {
+    "resume": ("deferred", "its new date is agreed"),
+    "decide": ("escalated", "its escalation is decided"),
+}
 #: What people have to do about a recovery beside its fix, by need.
 _BESIDE: Final = {
     "decide": "decide on the escalation",
@@ -104,8 +103,7 @@ def _broken(
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
     steps = [*([f"{fix}."] if fix else []), *_notification_steps(provider, missing, decided)]
     if opened:
-        name = provider_title(provider)
-        steps.append(f"Close the {f'{name} recovery' if len(opened) == 1 else f'{len(opened):,} {name} recoveries'}.")
+        steps.append(_closing_step(provider, opened))
     return {
         "provider": provider,
         "severity": "critical" if late or (is_now and is_grave) else "warning",
@@ -125,15 +123,46 @@ def _broken(
 
 
 def _notification_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
-    """What to do about the notifications that have not arrived; the first step says which they are."""
+    """What to do about the notifications that have not arrived, by people first; the first step says which they are."""
     steps: list[str] = []
     what = "notification" if missing == 1 else f"{missing:,} notifications"
     all_of_them = f"the {what} to {provider_title(provider)}"
-    for name, step in _STEPS:
-        if number := decided.get(name, 0):
-            of_them = f"{number:,} of {'them' if steps else all_of_them}"
-            steps.append(step.format(which=all_of_them if number == missing else of_them))
+
+    def which(number: int) -> str:
+        return all_of_them if number == missing else f"{number:,} of {'them' if steps else all_of_them}"
+
+    acknowledge, approve = decided.get("acknowledgement_count", 0), decided.get("approval_count", 0)
+    if acknowledge and approve:
+        steps.append(f"Acknowledge {acknowledge:,} and approve (in CAVRA) {approve:,} of {all_of_them}.")
+    elif acknowledge:
+        steps.append(f"Acknowledge {which(acknowledge)}.")
+    elif approve:
+        steps.append(f"Approve {which(approve)} (in CAVRA).")
+    if number := decided.get("suppressed_count", 0):
+        have, them = ("has", "it") if number == 1 else ("have", "them")
+        said = which(number)
+        again = f"send {them} again in CAVRA, or raise the number of attempts"
+        steps.append(f"{said[0].upper()}{said[1:]} {have} no retries left: {again}.")
+    if number := decided.get("cleared_count", 0):
+        steps.append(f"Check that the worker retries {which(number)}.")
     return steps
+
+
+def _closing_step(provider: str, opened: Sequence[Mapping[str, Any]]) -> str:
+    """Which recoveries of a provider to close: those that wait for a person's decision only once it is made."""
+    name, total = provider_title(provider), len(opened)
+    which = f"the {f'{name} recovery' if total == 1 else f'{total:,} {name} recoveries'}"
+    needs = [need for need in _UNDECIDED if any(recovery["need"] == need for recovery in opened)]
+    if not needs:
+        return f"Close {which}."
+    free = sum(recovery["need"] not in _UNDECIDED for recovery in opened)
+    waiting = total - free
+    when = f"once {_UNDECIDED[needs[0]][1]}" if waiting == 1 else "as their decisions are made"
+    states = " and ".join(_UNDECIDED[need][0] for need in needs)
+    if not free:
+        return f"Close {which} {when}."
+    others = f"the {states} one" if waiting == 1 else f"the {waiting:,} {states} ones"
+    return f"Close {free:,} of {which}; {others} {when}."
 
 
 def _cause(
@@ -147,15 +176,17 @@ def _cause(
     name = provider_title(provider)
     if not failing:
         return f"Nothing is failing at {name} now", f"Check that {name} works"
-    newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
+    latest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))
+    newest, missing = latest["status_code"], sum(row["failing_count"] for row in failing)
     if is_now:
         codes = incident["status_codes"] if incident else [newest] if newest else []
         cause = incident["cause"] if incident else cause_of({newest})
         said = f" ({', '.join(map(str, codes))})" if codes else ""
         return f"{name} {CAUSE_WORDS[cause].what}{said}", fix_words(cause, provider)
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
-    which = "A notification" if sum(row["failing_count"] for row in failing) == 1 else "Some notifications"
-    return f"{which} to {name} failed ({said})", fix_unless_done(cause_of({newest}), provider)
+    which = "A notification" if missing == 1 else "Some notifications"
+    fix = fix_of_failure(provider, newest, failed_at=latest["latest_at"], success_at=latest["success_at"], of=missing)
+    return f"{which} to {name} failed ({said})", fix
 
 
 def risk_of(provider: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
@@ -19,6 +19,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
+from cavra_pipeline.reports.cause_words import WORKERS_STEP
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 
@@ -39,7 +40,7 @@ _STATE_OF: Final = {"decide": "escalated", "resume": "deferred"}
 _OF_LANES: Final = {
     "missed_worker_count": (
         "nothing is retried, as the retry worker is down{age}.",
-        "Restart the retry workers: check that their schedules are on and the scheduler runs.",
+        WORKERS_STEP,
     ),
     "stale_retry_plan_count": (
         "the newest retry plan is stale{age}.",
@@ -191,7 +192,7 @@ def _interval_risks(
         if lane["usual_interval_minutes"]:
             is_missed = health[lane["lane"]]["missed_worker_count"] > 0
             yield _risk(
-                "critical" if is_missed else "warning",
+                "critical" if is_missed and not _is_idle([health[lane["lane"]]]) else "warning",
                 "worker_interval",
                 f"{lane['title']}: {worker_interval(lane)}.",
                 f"Adjust the schedule of {lane['title']}, or its expected interval.",
@@ -241,9 +242,17 @@ def _of_rule(
         ages = [minutes for lane, _, _ in alerts if (minutes := _age(rule, health[lane])) is not None]
         age = f", for up to {short_duration(max(ages))}" if len(ages) == len(alerts) else ""
         message, action = (text.format(count=f"{total:,}", age=age) for text in (message, action))
+    severity = rule.severity
+    if rule.count == "missed_worker_count" and _is_idle([health[lane] for lane, _, _ in alerts]):
+        severity, message = "warning", f"{message.removesuffix('.')}; nothing waits there now."
     where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
     category = rule.count.removeprefix("is_").removesuffix("_count")
-    return _risk(rule.severity, category, f"{where}: {_lowered(message)}", action)
+    return _risk(severity, category, f"{where}: {_lowered(message)}", action)
+
+
+def _is_idle(health: Iterable[Mapping[str, Any]]) -> bool:
+    """Returns whether nothing waits for the workers of some lanes: no delivery is failing, no retry is unresolved."""
+    return not any(of["unresolved_delivery_count"] or of["unresolved_failed_execution_count"] for of in health)
 
 
 def _age(rule: AlertRule, health: Mapping[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
+from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
@@ -35,9 +36,27 @@ def fix_words(cause: str, provider: str) -> str:
     return step.format(name="the webhook receiver" if is_receiver else provider_title(provider))
 
 
-def fix_unless_done(cause: str, provider: str) -> str:
-    """Returns what to do about a cause that only the newest failure shows; empty where the cause passes by itself."""
-    return "" if cause in PASSING_CAUSES else f"{fix_words(cause, provider)}, unless that is done"
+def fix_of_failure(
+    provider: str, status_code: int | None, *, failed_at: datetime, success_at: datetime | None, of: int = 1
+) -> str:
+    """Returns what to do where no incident is open, without a full stop; empty where the cause passes by itself.
+
+    Args:
+        provider: The provider.
+        status_code: Its newest answer to a delivery that is failing.
+        failed_at: When it gave it.
+        success_at: When it last accepted a delivery, if it ever did.
+        of: How many deliveries are failing at it.
+    """
+    cause, name = cause_of({status_code}), provider_title(provider)
+    if cause in PASSING_CAUSES:
+        return ""
+    if success_at is None or success_at <= failed_at:
+        return fix_words(cause, provider)
+    day = day_text(failed_at)
+    answered = f"{name} delivery answered with {status_code}"
+    which = f"the {answered} on {day}" if of == 1 else f"each {answered}, the last on {day}"
+    return f"{CAUSE_WORDS[cause].check.format(which=which, name=name)}: {name} has accepted others since"
 
 
 def worker_interval(lane: Mapping[str, Any]) -> str:
@@ -80,14 +99,6 @@ def limit_words(minutes: int) -> str:
         if minutes >= size and minutes % size == 0:
             return f"{minutes // size}-{unit}"
     return f"{minutes}-minute"
-
-
-def share_within(recoveries: Mapping[str, Any]) -> str:
-    """Says which share of the closed met the limit: of a few their number, ``2 of 2``, of more the percentage."""
-    share, closed = recoveries["closed_within_limit_percent"], recoveries["closed_in_window_count"]
-    if share is None:
-        return "none closed"
-    return f"{_closed_in_time(recoveries):,} of {closed:,}" if closed < _FEW else f"{share} %"
 
 
 def share_of_due(recoveries: Mapping[str, Any]) -> str:
@@ -138,8 +149,8 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     said = [f"{count(opened, 'recovery', 'recoveries')} opened and {closed:,} closed in {days}."]
     if again:
         said.append(f"{count(again, 'recovery was', 'recoveries were')} opened again.")
-    if closed:
-        said.append(_closed_words(report))
+    if closed or recoveries["slo_breached_count"]:
+        said.append(_due_words(report))
     said += activity_words(report)
     return said + downtime_words(report)
 
@@ -152,13 +163,21 @@ def downtime_words(report: Mapping[str, Any]) -> list[str]:
         longest = max(down, key=lambda lane: _downtime(lane, report["as_of"]))
         outages = f"{longest['title']}: {worker_words(longest, report['as_of'])}"
         still = sum(bool(lane["open_outage_count"]) for lane in down)
+        is_idle = still and not any(lane["open_outage_count"] and _has_waiting(lane) for lane in down)
         now = f"; {'all' if still == len(down) else f'{still:,}'} still are" if still else ""
         said.append(
             f"A retry worker was down: {outages}."
             if len(down) == 1
             else f"The retry workers of {len(down):,} lanes were down{now}. The longest, {outages}."
         )
+        if is_idle:
+            said.append(f"Nothing waits for a retry in {'that lane' if still == 1 else 'those lanes'} now.")
     return said
+
+
+def _has_waiting(lane: Mapping[str, Any]) -> bool:
+    """Returns whether a delivery of a lane is failing or a retry of it is unresolved."""
+    return bool(lane["failing_notice_count"] or lane["unresolved_failed_execution_count"])
 
 
 def _downtime(lane: Mapping[str, Any], as_of: str) -> int:
@@ -233,10 +252,10 @@ def missing_words(report: Mapping[str, Any]) -> str:
 
 
 def activity_words(report: Mapping[str, Any]) -> list[str]:
-    """Returns what was delivered and retried in the window, in sentences."""
+    """Returns what was sent and retried in the window, in sentences, and what of all that has not arrived."""
     activity = report["activity"]
     said = [
-        f"{count(activity['delivery_count'], 'notification was', 'notifications were')} attempted; "
+        f"{count(activity['delivery_count'], 'sending')} of notifications, repeats included; "
         f"{activity['failed_delivery_count']:,} failed at one or more providers."
     ]
     tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
@@ -245,22 +264,41 @@ def activity_words(report: Mapping[str, Any]) -> list[str]:
             f"{count(tried, 'retry', 'retries')}: {activity['delivered_execution_count']:,} delivered, "
             f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
         )
+    if missing := sum(lane["failing_notice_count"] for lane in report["lanes"]):
+        have = count(missing, "has", "have")
+        said.append(f"Of these and earlier ones, {have} not arrived, counted once per provider.")
     return said
 
 
-def _closed_words(report: Mapping[str, Any]) -> str:
-    """Says how many of the closed met the limit, how many did before, and how long closing took."""
+def _due_words(report: Mapping[str, Any]) -> str:
+    """Says how many of the recoveries due met the limit, how many did before, what became of the others, how fast."""
     recoveries, before = report["recoveries"], report["recoveries_before"]
-    closed = recoveries["closed_in_window_count"]
-    which = f" of {closed:,}" if closed >= _FEW else ""
-    then = f" ({share_within(before)} in the {count(report['window_days'], 'day')} before)" if before else ""
+    closed, still_open = recoveries["closed_in_window_count"], recoveries["slo_breached_count"]
+    due, in_time = closed + still_open, _closed_in_time(recoveries)
+    which = f" of {due:,}" if due >= _FEW else ""
+    then = f" ({share_of_due(before)} in the {count(report['window_days'], 'day')} before)" if before else ""
     half = (
-        f"; half took at most {short_duration(max(0, recoveries['median_minutes_to_close']))}"
+        f"; half of the {closed:,} closed took at most {short_duration(max(0, recoveries['median_minutes_to_close']))}"
         if closed >= _FEWEST
         else ""
     )
-    limit = limit_words(report["slo_minutes"])
-    return f"{share_within(recoveries)}{which} closed recoveries met the {limit} limit{then}{half}."
+    said = f"{share_of_due(recoveries)}{which} recoveries due {'was' if in_time == 1 else 'were'} closed within the "
+    return (
+        f"{said}{limit_words(report['slo_minutes'])} limit{then}{_late_words(due, closed - in_time, still_open)}{half}."
+    )
+
+
+def _late_words(due: int, late: int, still_open: int) -> str:
+    """Says what became of the recoveries due that were not closed within the limit."""
+    if late and still_open:
+        return f"; {count(late, 'was', 'were')} closed late, and {count(still_open, 'is', 'are')} still open"
+    if not (rest := late + still_open):
+        return ""
+    which = (
+        "it" if due == 1 else f"all {rest:,}" if rest == due else "the other" if rest == 1 else f"the other {rest:,}"
+    )
+    verb, end = (("was", "were"), "closed late") if late else (("is", "are"), "still open")
+    return f"; {which} {verb[rest != 1]} {end}"
 
 
 def headline(report: Mapping[str, Any]) -> str:

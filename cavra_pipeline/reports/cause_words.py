@@ -19,29 +19,41 @@ class CauseWords:
         what: What the provider does; the provider's name stands before it.
         step: What a person does, without a full stop; ``{name}`` stands for the provider's name.
         retries: What becomes of retries meanwhile, as a sentence; empty where nothing is to be said.
+        check: What a person does about a failed delivery, ``{which}``, if the provider has accepted others since;
+            empty where the cause passes by itself.
     """
 
     what: str
     step: str
     retries: str = ""
+    check: str = ""
 
 
 _USELESS: Final = "Retries fail until then."
 #: By the cause that `reports.incidents` names.
 CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     "credentials": CauseWords(
-        "rejects our credentials", "Renew the {name} credential or restore its permissions", _USELESS
+        "rejects our credentials",
+        "Renew the {name} credential or restore its permissions",
+        _USELESS,
+        "Check the credential of {which}",
     ),
-    "gone": CauseWords("no longer knows the address", "Correct the {name} address", _USELESS),
+    "gone": CauseWords(
+        "no longer knows the address", "Correct the {name} address", _USELESS, "Check the address of {which}"
+    ),
     "throttled": CauseWords("limits our requests", "Send less to {name}, or ask for a higher limit"),
     "server_error": CauseWords(
         "is returning server errors", "Ask the owner of {name} when it will work again", "Retries continue meanwhile."
     ),
     "no_answer": CauseWords("does not answer", "Check the network, the host name and the certificate of {name}"),
     "refused": CauseWords(
-        "answers without accepting the message", "Read what {name} answered and correct what it names"
+        "answers without accepting the message",
+        "Read what {name} answered and correct what it names",
+        check="Read what {name} answered to {which}",
     ),
-    "rejected": CauseWords("rejects what is sent", "Correct what is sent to {name}"),
+    "rejected": CauseWords(
+        "rejects what is sent", "Correct what is sent to {name}", check="Check what was sent in {which}"
+    ),
     "mixed": CauseWords("fails in several ways", "Read each delivery to {name}"),
 }
 #: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
@@ -52,6 +64,10 @@ WORKER_STEP: Final = "Check that the worker's schedule is on and the Dagster dae
 STALE_PLAN_STEP: Final = "The worker's next run makes a new one."
 #: What comes before retries whose provider fails until a person has fixed the cause.
 FIX_FIRST: Final = "Fix the cause first: a retry that fails uses up an attempt."
+#: The same step for the workers of several lanes.
+WORKERS_STEP: Final = (
+    "Check that the retry workers' schedules are on and the Dagster daemon runs; the next runs end the outages."
+)
 #: Where the approval of a retry comes from: below what lists retries that need one.
 WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."
 #: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.

@@ -179,17 +179,25 @@ def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) 
     slow = {row["lane"] for row in report["lanes"] if row["usual_interval_minutes"]}
     for name, lane_health in health.items():
         if name in slow:
-            yield "critical" if lane_health["missed_worker_count"] else "warning", "worker_interval", 0
+            is_urgent = lane_health["missed_worker_count"] and not _is_idle([lane_health])
+            yield "critical" if is_urgent else "warning", "worker_interval", 0
     by_provider = explained(home.pairs, report["broken_providers"])
     covered = {"missed_worker_count": slow, "stale_retry_plan_count": slow, FAILED: by_provider}
     for counted in home.rules["alerts"]:
         lanes = [name for name in health if name not in covered.get(counted, ())]
         if severities := [s for name in lanes for s in _alerted(home.lanes[name], health[name], counted)]:
-            yield severities[0], counted.removeprefix("is_").removesuffix("_count"), 0
+            missed = [health[name] for name in lanes if health[name]["missed_worker_count"]]
+            is_minor = counted == "missed_worker_count" and _is_idle(missed)
+            yield "warning" if is_minor else severities[0], counted.removeprefix("is_").removesuffix("_count"), 0
     if home.unplanned():
         yield "warning", "unplanned_failure", 0
     if report["quarantined_record_count"] and report["evidence_record_count"]:
         yield "critical", "quarantined_evidence", 0
+
+
+def _is_idle(health: Sequence[Document]) -> bool:
+    """Returns whether nothing waits for the workers of some lanes: no delivery is failing, no retry is unresolved."""
+    return not any(of["unresolved_delivery_count"] or of[FAILED] for of in health)
 
 
 def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, int]]:

@@ -299,7 +299,7 @@ def test_an_outage_counts_from_its_first_missed_run_in_its_step_and_in_the_pictu
     html = report_html(report)
     recovery, executive = (f"1 outage, down for {age}" for age in shown)
     assert f"Recovery escalation: {recovery}; Executive report: {executive};" in html
-    assert f"nothing is retried, as the retry worker is down, for up to {step}." in html
+    assert f"nothing is retried, as the retry worker is down, for up to {step}; nothing waits there now." in html
 
 
 @pytest.mark.parametrize(
@@ -321,6 +321,17 @@ def test_many_closures_are_counted_by_those_that_came_late_where_these_are_known
     counts = {"closed_within_limit_percent": 99, "closed_in_window_count": 300, "slo_breached_count": 100}
     assert share_of_due(counts | {"closed_late_in_window_count": 1}) == "74 %"
     assert share_of_due(counts | {"closed_late_in_window_count": 100}) == "50 %"
+
+
+def test_the_paper_has_the_closing_step_of_each_provider_and_not_the_others(report: dict[str, Any]) -> None:
+    steps = ["Acknowledge the 4 notifications to Jira.", "Close the Jira recovery."]
+    action = {"urgency": "soon", "role": "platform team", "action": "Fix Jira.", "because": "Jira fails."}
+    first = {**action, "then": [], "freed_recovery_count": 0, "number": 1}
+    for freed, hidden in ((1, steps[:1]), (0, steps)):
+        step = {**action, "then": steps, "freed_recovery_count": freed, "number": 2}
+        html = report_html({**report, "recommended_actions": [first, step]})
+        assert re.findall("<span class=later>([^<]*)</span>", html) == hidden
+        assert all(each in html for each in steps)
 
 
 def test_a_limit_is_said_in_one_unit_where_it_fits() -> None:

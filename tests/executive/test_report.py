@@ -22,10 +22,11 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, worker_words
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.cause_words import WORKERS_STEP
 from tests.executive.histories import ask_escalation, ask_report
 from tests.recoveries.stores import closure, playbook
 from tests.support import (
@@ -206,7 +207,10 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
     assert down["action"] == "Ask the owner of the webhook receiver when it will work again."
-    assert down["then"] == ["Send the notification to Webhook again in CAVRA, or allow more retries: none are left."]
+    exhausted = (
+        "The notification to Webhook has no retries left: send it again in CAVRA, or raise the number of attempts."
+    )
+    assert down["then"] == [exhausted]
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
     report = ask_report(ingested(tmp_path / "up", records))
@@ -214,10 +218,11 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     assert (up["is_failing_now"], up["severity"]) == (False, "warning")
     assert up["cause"] == "A notification to Webhook failed (last error 502)"
     # It passed by itself: what is left is the notification.
-    assert up["action"] == "Send the notification to Webhook again in CAVRA, or allow more retries: none are left."
+    assert up["action"] == exhausted
     lost = [_attempt(90, 404), _attempt(60, 200, subject="two")]
     (gone,) = ask_report(ingested(tmp_path / "gone", lost))["broken_providers"]
-    assert (gone["is_failing_now"], gone["action"]) == (False, "Correct the Webhook address, unless that is done.")
+    check = "Check the address of the Webhook delivery answered with 404 on 25 Jun: Webhook has accepted others since."
+    assert (gone["is_failing_now"], gone["action"]) == (False, check)
     (risk,) = [risk["risk"] for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert "others have arrived since; the oldest failed on 25 Jun 2026, 10:30 UTC; 1 recovery is open." in risk
 
@@ -238,8 +243,8 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert [slack[name] for name in ("failing_notice_count", *RETRIED)] == [6, 3, 2, 1]
     assert report["what_to_do"] == "Renew the Slack credential or restore its permissions."
     assert slack["then"] == [
-        "Acknowledge or approve 2 of the 6 notifications to Slack.",
-        "Send 1 of them again in CAVRA, or allow more retries: none are left.",
+        "Acknowledge 1 and approve (in CAVRA) 1 of the 6 notifications to Slack.",
+        "1 of them has no retries left: send it again in CAVRA, or raise the number of attempts.",
         "Check that the worker retries 3 of them.",
         "Close the Slack recovery.",
     ]
@@ -300,13 +305,22 @@ def test_failed_retries_are_folded_into_the_cause_of_all_of_them(
 
 
 @pytest.mark.parametrize(
-    ("minutes", "last", "usual"), [(125, 5, 125), (125, 130, 125), (125, 200, None), (65, 5, None), (60, 5, None)]
+    ("minutes", "last", "usual", "is_failing"),
+    [
+        (125, 5, 125, True),
+        (125, 130, 125, True),
+        (125, 130, 125, False),
+        (125, 200, None, False),
+        (65, 5, None, False),
+        (60, 5, None, False),
+    ],
 )
 def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
-    tmp_path: Path, minutes: int, last: int, usual: int | None
+    tmp_path: Path, minutes: int, last: int, usual: int | None, is_failing: bool
 ) -> None:
     runs = [worker_run(at(last + minutes * n), lane=AUDIT) for n in range(12)]
-    report = ask_report(ingested(tmp_path, [*runs, plan(at(5), lane=AUDIT)]))
+    failures = [delivery(at(20), lane=AUDIT, failed=["slack"], status_codes=[503])] if is_failing else []
+    report = ask_report(ingested(tmp_path, [*runs, *failures, plan(at(5), lane=AUDIT)]))
     (lane,) = [lane for lane in report["lanes"] if lane["lane"] == AUDIT]
     assert lane["usual_interval_minutes"] == usual
     of_lane = [risk for risk in report["key_risks"] if "Acknowledgement audit" in risk["risk"]]
@@ -314,25 +328,42 @@ def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
         (risk,) = of_lane
         assert risk["risk"].endswith("the retry worker runs every 2 h 5 min, expected every 1 h.")
         assert risk["action"] == "Adjust the schedule of Acknowledgement audit, or its expected interval."
-        assert risk["severity"] == ("critical" if last > 120 else "warning")
+        assert risk["severity"] == ("critical" if last > 120 and is_failing else "warning")
     else:
         assert {risk["category"] for risk in of_lane} <= {"missed_worker"}
     assert any("were down" in said or "was down" in said for said in report["what_happened"]) is (last == 200)
 
 
 @pytest.mark.parametrize(
-    ("closed", "says"),
+    ("closed", "still_open", "says"),
     [
-        (1, "1 of 1 closed recoveries met the 4-hour limit."),
-        (4, "4 of 4 closed recoveries met the 4-hour limit."),
-        (5, "4 of 5 closed recoveries met the 4-hour limit; half took at most 50 min."),
-        (20, "95 % of 20 closed recoveries met the 4-hour limit; half took at most 50 min."),
+        (0, 1, "0 of 1 recoveries due were closed within the 4-hour limit; it is still open."),
+        (0, 2, "0 of 2 recoveries due were closed within the 4-hour limit; all 2 are still open."),
+        (1, 0, "1 of 1 recoveries due was closed within the 4-hour limit."),
+        (2, 2, "2 of 4 recoveries due were closed within the 4-hour limit; the other 2 are still open."),
+        (4, 0, "4 of 4 recoveries due were closed within the 4-hour limit."),
+        (
+            5,
+            0,
+            "4 of 5 recoveries due were closed within the 4-hour limit; the other was closed late; "
+            "half of the 5 closed took at most 50 min.",
+        ),
+        (
+            20,
+            1,
+            "90 % of 21 recoveries due were closed within the 4-hour limit; 1 was closed late, and 1 is still open; "
+            "half of the 20 closed took at most 50 min.",
+        ),
     ],
 )
-def test_of_few_closures_the_number_is_said_and_no_median(tmp_path: Path, closed: int, says: str) -> None:
-    books = [playbook(at(600), "slack", playbook_id=f"p{n}") for n in range(closed)]
+def test_one_ratio_is_said_of_the_recoveries_due_and_a_median_of_several(
+    tmp_path: Path, closed: int, still_open: int, says: str
+) -> None:
+    books = [playbook(at(600), "slack", playbook_id=f"p{n}") for n in range(closed + still_open)]
     ends = [closure(at(550 if n < 4 or (closed == 20 and n < 19) else 10), playbook_id=f"p{n}") for n in range(closed)]
-    assert says in ask_report(ingested(tmp_path, [*books, *ends]))["what_happened"]
+    happened = ask_report(ingested(tmp_path, [*books, *ends]))["what_happened"]
+    assert says in happened
+    assert sum("within the 4-hour limit" in sentence for sentence in happened) == 1
 
 
 def test_a_recovery_opened_and_closed_between_two_points_is_seen(tmp_path: Path) -> None:
@@ -357,13 +388,64 @@ def test_a_new_date_is_agreed_with_the_owner_of_the_recovery_by_its_ticket(tmp_p
 def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_path: Path) -> None:
     lanes = ("recovery_escalation", "executive_report")
     records = [make(at(minutes), lane=lane) for lane in lanes for make, minutes in ((worker_run, 600), (plan, 599))]
-    report = ask_report(ingested(tmp_path, records))
-    (worker,) = [risk for risk in report["key_risks"] if "worker" in risk["category"]]
-    assert worker["risk"] == (
-        "Recovery escalation and Executive report: "
-        "nothing is retried, as the retry worker is down, for up to 9 h 30 min."
+    lanes_down = "Recovery escalation and Executive report"
+    down = f"{lanes_down}: nothing is retried, as the retry worker is down, for up to 9 h 30 min"
+    failure = delivery(at(90), lane="executive_report", failed=["slack"], status_codes=[503])
+    for more, end, urgency in (([], "; nothing waits there now.", "soon"), ([failure], ".", "now")):
+        report = ask_report(ingested(tmp_path / urgency, [*records, *more]))
+        (worker,) = [risk for risk in report["key_risks"] if "worker" in risk["category"]]
+        assert worker["risk"] == f"{down}{end}"
+        assert not any("stale" in risk["category"] for risk in report["key_risks"])
+        (step,) = [one for one in report["recommended_actions"] if one["action"] == WORKERS_STEP]
+        assert step["urgency"] == urgency
+        said = "Nothing waits for a retry in those lanes now."
+        assert (said in report["what_happened"]) is (urgency == "soon")
+
+
+def test_a_lane_whose_worker_is_down_while_nothing_waits_is_not_urgent(tmp_path: Path) -> None:
+    report = ask_report(ingested(tmp_path, [worker_run(at(600), lane=AUDIT), plan(at(599), lane=AUDIT)]))
+    (worker,) = [risk for risk in report["key_risks"] if risk["category"] == "missed_worker"]
+    assert worker["risk"].endswith("; one is due every 1 h; nothing waits there now.")
+    assert worker["severity"] == "warning"
+
+
+def test_a_provider_is_closed_but_for_what_waits_for_a_decision(tmp_path: Path) -> None:
+    def closing(*states: str | None) -> str:
+        books = [playbook(at(600), "slack", playbook_id=f"p{n}") for n in range(len(states))]
+        said = [closure(at(500), state, playbook_id=f"p{n}") for n, state in enumerate(states) if state]
+        (broken,) = ask_report(ingested(tmp_path / "-".join(map(str, states)), [*books, *said]))["broken_providers"]
+        return str(broken["then"][-1])
+
+    assert closing(None, None) == "Close the 2 Slack recoveries."
+    assert closing("deferred") == "Close the Slack recovery once its new date is agreed."
+    assert closing("escalated", None, None) == (
+        "Close 2 of the 3 Slack recoveries; the escalated one once its escalation is decided."
     )
-    assert not any("stale" in risk["category"] for risk in report["key_risks"])
+    assert closing("deferred", "escalated", None) == (
+        "Close 1 of the 3 Slack recoveries; the 2 deferred and escalated ones as their decisions are made."
+    )
+    assert closing("deferred", "deferred") == "Close the 2 Slack recoveries as their decisions are made."
+
+
+def test_a_failure_that_nothing_was_accepted_after_is_corrected(tmp_path: Path) -> None:
+    records = [_attempt(120, 500), _attempt(90, 200, subject="two"), _attempt(60, 404, subject="three")]
+    (webhook,) = ask_report(ingested(tmp_path / "before", records))["broken_providers"]
+    assert (webhook["is_failing_now"], webhook["action"]) == (False, "Correct the Webhook address.")
+    later = [*records, _attempt(30, 200, subject="four")]
+    (webhook,) = ask_report(ingested(tmp_path / "after", later))["broken_providers"]
+    assert webhook["action"] == (
+        "Check the address of each Webhook delivery answered with 404, the last on 25 Jun: "
+        "Webhook has accepted others since."
+    )
+
+
+def test_the_counts_of_sendings_and_of_what_has_not_arrived_name_their_units(tmp_path: Path) -> None:
+    failed = delivery(at(60), lane=AUDIT, providers=["slack", "jira", "teams"], failed=["slack", "jira"])
+    happened = ask_report(ingested(tmp_path, [failed, delivery(at(50), subject="other")]))["what_happened"]
+    assert "2 sendings of notifications, repeats included; 1 failed at one or more providers." in happened
+    assert "Of these and earlier ones, 2 have not arrived, counted once per provider." in happened
+    calm = ask_report(ingested(tmp_path / "calm", [delivery(at(50))]))["what_happened"]
+    assert not any("not arrived" in sentence for sentence in calm)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -486,6 +568,32 @@ def _number(actions: list[dict[str, Any]], action: str) -> int:
     return int(number)
 
 
+def _assert_people_are_asked_for_what_is_needed(provider: dict[str, Any], steps: str) -> None:
+    """The gates of the lanes at which the provider fails decide between the two words; the numbers add up."""
+    gates = {LANES[lane].gate for lane in provider["lanes"]}
+    verbs = {Gate.ACKNOWLEDGEMENT: "cknowledge", Gate.APPROVAL: "pprove"}
+    named = {gate for gate, verb in verbs.items() if verb in steps}
+    assert named <= gates
+    assert bool(named) is (provider["uncleared_count"] > 0)
+    asked = re.search(r"Acknowledge (\d+) and approve \(in CAVRA\) (\d+) of", steps)
+    alone = re.search(r"(?:Acknowledge|Approve) (?:(\d+) of )?the (?:(\d+) )?notifications? to", steps)
+    numbers = asked.groups() if asked else [alone[1] or alone[2] or "1"] if alone else []
+    assert (asked is not None) is (len(named) == 2)
+    assert sum(map(int, numbers)) == provider["uncleared_count"]
+
+
+def _assert_closed_is_what_no_decision_holds(steps: str, needs: Counter[str], name: str) -> None:
+    """A recovery that waits for a person's decision is closed only after it."""
+    total, held = needs.total(), needs["decide"] + needs["resume"]
+    asked = re.search(rf"Close (?:(\d+) of )?the (?:(\d+) )?{name} recover", steps)
+    assert (asked is not None) is (total > 0)
+    if asked:
+        assert int(asked[2] or 1) == total
+        assert asked[1] is None or int(asked[1]) == total - held
+        assert (asked[1] is not None) is (0 < held < total)
+        assert (" once its " in steps or " as their decisions are made" in steps) is (held > 0)
+
+
 _MINUTES = st.integers(0, 3 * 1440)
 _BOOK = st.sampled_from(["a", "b", "c"])
 _PROVIDER = st.sampled_from(["slack", "jira"])
@@ -493,6 +601,7 @@ _EVENT = st.one_of(
     st.tuples(st.just("playbook"), _MINUTES, _BOOK, st.lists(_PROVIDER, unique=True)),
     st.tuples(st.just("closure"), _MINUTES, _BOOK, _PROVIDER, st.sampled_from(CLOSURE_STATES)),
     st.tuples(st.just("delivery"), _MINUTES, _BOOK, _PROVIDER, st.booleans()),
+    st.tuples(st.just("run"), _MINUTES, _BOOK),
 )
 
 
@@ -504,8 +613,10 @@ def _record(number: int, event: tuple[Any, ...]) -> Record:
         return playbook(when, *more[0], playbook_id=f"{book}-{id_}" if number % 2 else book, session_id=id_)
     if what == "closure":
         return closure(when, more[1], provider=more[0], playbook_id=book, session_id=id_)
-    failed = [more[0]] if more[1] else []
     lane = list(LANES)[number % len(LANES)]
+    if what == "run":
+        return worker_run(when, lane=lane, session_id=id_)
+    failed = [more[0]] if more[1] else []
     return delivery(when, lane=lane, subject=book, providers=[more[0]], failed=failed, session_id=id_)
 
 
@@ -561,16 +672,22 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
         assert (" failed (" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
         assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
         steps = " ".join([one["action"], *one["then"]])
-        assert ("Acknowledge or approve" in steps) is (one["uncleared_count"] > 0)
+        _assert_people_are_asked_for_what_is_needed(one, steps)
         assert ("again in CAVRA" in steps) is (one["suppressed_count"] > 0)
         assert ("the worker retries" in steps) is (one["cleared_count"] > 0)
-        assert ("Close the " in steps) is (one["open_recovery_count"] > 0)
+        needs = Counter(route["need"] for route in opened if route["provider"] == one["provider"])
+        _assert_closed_is_what_no_decision_holds(steps, needs, provider_title(one["provider"]))
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
     assert {one["action"] for one in broken} <= said
     for one in opened:
         assert (one["slo_status"] == "breached") <= (report["alert_level"] == "critical")
         step = _STEPS.get(one["need"])
         assert step is None or any(step in each and provider_title(one["provider"]) in each for each in said)
+    idle = {lane["lane"] for lane in report["lanes"] if not lane["failing_notice_count"]}
+    for one in report["key_risks"]:
+        if one["category"] == "missed_worker":
+            down = {lane["lane"] for lane in report["lanes"] if lane["open_outage_count"]}
+            assert (one["severity"] == "warning") is ("nothing waits there now" in one["risk"]) is (down <= idle)
     for need, step in _STEPS.items():
         assert any(one["need"] == need for one in opened) == any(each.startswith(step) for each in said)
     assert report["what_to_do"] == (actions[0]["action"] if actions else "Nothing; the next report comes as scheduled.")

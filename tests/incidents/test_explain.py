@@ -132,7 +132,7 @@ def test_a_delivery_that_waits_for_a_person_says_so_in_a_few_lines(tmp_path: Pat
 @pytest.mark.parametrize(
     ("status", "cause", "first_step"),
     [
-        (404, "gone", "Correct the Slack address, unless that is done; until then retries fail."),
+        (404, "gone", "Correct the Slack address; until then retries fail."),
         (503, "server_error", None),
     ],
 )
@@ -330,10 +330,10 @@ def test_the_command_explains_to_a_person_and_as_json(tmp_path: Path) -> None:
     ("state", "signer", "code", "steps"),
     [
         (None, "", 503, "cavra-pipeline ack"),
-        (None, "", 404, "Correct the Slack address, unless that is done. Then release the retry: cavra-pipeline ack"),
+        (None, "", 404, "Correct the Slack address. Then release the retry: cavra-pipeline ack"),
         ("deferred", "ops", 503, "Ask ops, who deferred it"),
         ("deferred", "", 503, "Ask the person, who deferred it"),
-        ("deferred", "ops", 404, "Correct the Slack address, unless that is done. Then ask ops, who deferred it"),
+        ("deferred", "ops", 404, "Correct the Slack address. Then ask ops, who deferred it"),
     ],
 )
 def test_the_fix_comes_before_a_release_and_no_decision_is_overridden(
@@ -348,3 +348,23 @@ def test_the_fix_comes_before_a_release_and_no_decision_is_overridden(
 
     assert after.startswith(steps)
     assert ("cavra-pipeline ack" in after) is (state is None)
+
+
+@pytest.mark.parametrize(
+    ("code", "check"), [(404, "Check the address of"), (401, "Check the credential of"), (503, "")]
+)
+@pytest.mark.parametrize("minutes", [60, 40])
+def test_a_provider_that_has_accepted_others_since_is_not_said_to_fail(
+    minutes: int, code: int, check: str, tmp_path: Path
+) -> None:
+    attempt = {"deliveries": [{"provider": "slack", "success": False, "status_code": code}]}
+    other = delivery(at(minutes), subject="other", lane="executive_report", providers=["slack"])
+    home = ingested(tmp_path, [delivery(at(50), failed=["slack"], status_codes=[code], delivery=attempt), other])
+
+    said = " ".join(command(home.home, "explain", "subject-1", "slack", "--as-of", AS_OF.isoformat()).out.split())
+
+    is_since = minutes < 50
+    whole = f"{check} the Slack delivery answered with {code} on 25 Jun: Slack has accepted others since"
+    assert (whole in said) is (is_since and bool(check))
+    assert ("until then retries fail" in said) is (not is_since and bool(check))
+    assert "unless that is done" not in said
