@@ -1,4 +1,4 @@
-"""The members of the executive report: the JSON type of each and what it says (docs/executive-report.md)."""
+"""The members of the executive report: the JSON type of each and what it says (docs/executive-report-rules.md)."""
 
 from __future__ import annotations
 
