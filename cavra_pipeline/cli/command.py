@@ -271,8 +271,13 @@ _JSON_FLAG: Final = click.option(
 )
 
 
-def answers_as(*forms: str) -> Callable[[F], F]:
-    """Returns a decorator that adds ``--output``, with these forms, and ``--json``; the first is the default."""
+def answers_as(*forms: str, default: str = "") -> Callable[[F], F]:
+    """Returns a decorator that adds ``--output``, with these forms, and ``--json``.
+
+    Args:
+        forms: The forms.
+        default: How the help calls the default; the first form if not given.
+    """
 
     def decorate(function: F) -> F:
         form = click.option(
@@ -282,7 +287,7 @@ def answers_as(*forms: str) -> Callable[[F], F]:
             type=OneOf(forms),
             expose_value=False,
             callback=_set_form,
-            help=f"Output format.  [default: {forms[0]}]",
+            help=f"Output format.  [default: {default or forms[0]}]",
         )
         return form(_JSON_FLAG(function))
 

@@ -15,6 +15,7 @@ import click
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import JSON, answers, answers_as, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
+from cavra_pipeline.cli.executive_text import show_report
 from cavra_pipeline.cli.tables import level, said, short_time
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -23,7 +24,6 @@ from cavra_pipeline.executive.publish import escalation, report_announcement, re
 from cavra_pipeline.executive.render import (
     page_context,
     report_html,
-    report_json,
     report_markdown,
     write_report,
 )
@@ -33,9 +33,18 @@ from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.terminal import Terminal, lines, print_document, shown, standard_error
+from cavra_pipeline.terminal import (
+    Terminal,
+    lines,
+    print_document,
+    print_json,
+    shown,
+    standard_error,
+    standard_output,
+)
 
-_PAGES: Final = {"markdown": report_markdown, "html": report_html}
+_TEXT, _MARKDOWN = "text", "markdown"
+_PAGES: Final = {_MARKDOWN: report_markdown, "html": report_html}
 
 _ANNOUNCED: Final = options(
     click.option(
@@ -86,12 +95,12 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
 @click.option(
     "--window-days", type=int, default=DEFAULT_WINDOW_DAYS, show_default=True, metavar="N", help="UTC days of history."
 )
-@answers_as(*_PAGES, JSON)
+@answers_as(_TEXT, *_PAGES, JSON, default=f"{_TEXT} on a terminal, else {_MARKDOWN}")
 @click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Write all three formats into this folder instead.",
+    help="Write markdown, html and json files into this folder instead.",
 )
 def executive_report_command(
     as_of: datetime | None,
@@ -120,12 +129,14 @@ def executive_report_command(
     )
     with _delivered(settings, announcement, providers, live) as sent:
         context = page_context(settings, as_of or now)
-        form = form_of_answer(next(iter(_PAGES)))
+        form = form_of_answer(_TEXT if sys.stdout.isatty() else _MARKDOWN)
         if output_dir:
             for path in write_report(output_dir, report, context).values():
                 err.print(f"wrote {path}")
         elif form == JSON:
-            print_document(report_json(report))
+            print_json(report)
+        elif form == _TEXT:
+            show_report(standard_output(), report, context)
         else:
             print_document(_PAGES[form](report, context))
         _show_delivery(err, sent)

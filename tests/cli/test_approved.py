@@ -38,7 +38,8 @@ TABLES = {
     "recoveries": ("recoveries", *UNTIL),
     "closure": ("closure", *UNTIL),
     "escalate": ("escalate", *UNTIL),
-    "executive-report": ("executive-report", *UNTIL),
+    "executive-report": ("executive-report", "--output", "text", *UNTIL),
+    "executive-report-in-a-pipe": ("executive-report", *UNTIL),
     "quarantine": ("quarantine",),
     "findings": ("findings",),
     "sql": (

@@ -51,7 +51,7 @@ COMMANDS = [
     ["scheduled-runs"],
 ]
 DOCUMENTS = [
-    *(["executive-report", "--as-of", STAMP, "--output", form] for form in ("markdown", "html")),
+    *(["executive-report", "--as-of", STAMP, "--output", form] for form in ("markdown", "text", "html")),
     ["ack", "--plan", HOSTILE[0], "--provider", HOSTILE[1], "--state", HOSTILE[2], "--by", HOSTILE[3]],
     ["retry-plan", "--lane", HOSTILE[5], "--as-of", HOSTILE[6]],
     ["worker", "--lane", "recovery_escalation", "--plan", HOSTILE[7]],
