@@ -108,6 +108,7 @@ def live(home: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, after:
     return stopper.count
 
 
+@pytest.mark.timeout(120 if STRIDE > 1 else 3600)
 def test_stopped_after_any_statement_nothing_is_lost_and_a_repeat_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,10 +81,10 @@ def at_each_width(run: Callable[[dict[str, str]], Said], home: Path) -> str:
         said = run({"COLUMNS": str(width)})
         text = "".join([said.out, said.err, f"(exit code {said.code})\n" if said.code else ""])
         text = re.sub(r"[ \t]+$", "", text.replace(str(home), "HOME"), flags=re.MULTILINE)
-        text = re.sub(r"\bGenerated \d+ \w+ \d{4}, \d\d:\d\d UTC", "Generated NOW", text)
+        text = re.sub(r"\bGenerated\s+\d+ \w+ \d{4}, \d\d:\d\d UTC", "Generated NOW", text)
         # The key of a home's pseudonyms is random, and the log's roots follow from it.
         text = re.sub(r"( \* {2,})\d{4}-\d\d-\d\d \d\d:\d\d", r"\1YYYY-MM-DD HH:MM", text)
-        text = re.sub(r"cavra-pipeline/[0-9a-f]{16}(?:: | · )\S+", "LOG: ROOT.", text)
+        text = re.sub(r"cavra-pipeline/[0-9a-f]{16}(?:: | · |\n)\S+", "LOG: ROOT.", text)
         texts.setdefault(text, []).append(width)
     return "\n".join(f"== {', '.join(map(str, widths))} columns\n{text}" for text, widths in texts.items())
 
