@@ -18,6 +18,7 @@ from cavra_pipeline.evidence.spill_buffer import SpillBuffer
 from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.warehouse import Rows, Session
+from cavra_pipeline.warehouse.lane_days import count_lane_days
 from cavra_pipeline.warehouse.retry_links import relink
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
@@ -147,6 +148,7 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         write_change(session)
         session.run(_PACKAGE, "list_changed_segments")
         mark_segments(session)
+        count_lane_days(session)
         _watch(session)
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")

@@ -19,6 +19,7 @@ from cavra_pipeline.retention.horizon import PACKAGE
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import pruned_drops, prunings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
+from cavra_pipeline.warehouse.lane_days import count_lane_days
 from cavra_pipeline.warehouse.retry_links import relink
 
 _DROPS: Final = {
@@ -142,6 +143,7 @@ def _remove(session: Session, horizon: datetime) -> None:
     for table in ("quarantine", "finding_rows"):
         session.run(PACKAGE, "delete_of_closed_days", at, table=table)
     session.run("cavra_pipeline.evidence", "settle_versions")
+    count_lane_days(session)
     session.execute("DELETE FROM watched_records")
     session.run(PACKAGE, "fill_watched_records")
     session.run(PACKAGE, "mark_all_subjects")

@@ -50,6 +50,7 @@ _TABLES: Final[Mapping[str, _Compared]] = {
     "watched_records": _Compared(_SEGMENT),
     "retry_links": _Compared(("lane", "linked_at::DATE::VARCHAR AS day")),
     "retried_subjects": _Compared(("lane", "since::DATE::VARCHAR AS day")),
+    "lane_days": _Compared(("lane", "segment_day::VARCHAR AS day")),
     "quarantine": _Compared(_FILE),
     "finding_rows": _Compared(_FILE),
     # A file that can't be read any more keeps what it brought; its place in the landing zone is found to differ.

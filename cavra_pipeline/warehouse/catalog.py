@@ -19,6 +19,7 @@ TABLES: Final = {
     "made from evidence_records",
     "retry_links": "What each delivery that is a retry retries, made from watched_records",
     "retried_subjects": "The subject that was tried first of each subject of a retry, made from retry_links",
+    "lane_days": "How many current records of each type a lane has of a UTC day, made from evidence_records",
     "prunings": "Prunings that were applied: up to when, and what they removed",
     "pruned_drops": "What is no longer there of a landing file",
     "pruned_lanes": "What pruned records add to the counts of each lane",
@@ -140,6 +141,7 @@ KEYS: Final = {
     "recoveries": ("session_id", "provider"),
     "retry_links": ("lane", "retried_as"),
     "retried_subjects": ("lane", "subject", "provider"),
+    "lane_days": ("lane", "segment_day", "record_type"),
     **dict.fromkeys(
         ("evidence", "deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions", "health_reports",
          "executive_reports", "escalation_plans", "recovery_closures", "watchable_records", "watched_records"),

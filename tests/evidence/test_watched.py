@@ -1,4 +1,4 @@
-"""The watched records: what they hold after any ingests, and that answers are those of a fresh warehouse."""
+"""Derived tables: what they hold after any ingests, and that answers are those of a fresh warehouse."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ OUTCOMES = "SELECT lane, coalesce(subject, ''), provider, is_failed, created_at 
 EXECUTED = (
     "SELECT lane, coalesce(subject, ''), coalesce(provider, '') FROM watchable_records WHERE record_type = 'execution'"
 )
+COUNTED = (
+    "SELECT lane, created_at::DATE AS segment_day, record_type, count(*) FROM evidence WHERE lane <> '' GROUP BY ALL"
+)
+IN_ORDER = "ORDER BY lane, segment_day, record_type"
 SUBJECTS = "SELECT DISTINCT subject FROM watched_records ORDER BY subject"
 
 
@@ -69,6 +73,7 @@ def check(home: Settings) -> None:
     expected = settled(home)
     for lane, subject, settled_at in query(home, "SELECT lane, coalesce(subject, ''), settled_at FROM watched_records"):
         assert settled_at == (expected.get((lane, subject)) if subject else None), (lane, subject)
+    assert query(home, f"FROM lane_days {IN_ORDER}") == query(home, f"{COUNTED} {IN_ORDER}")
     watched = query(home, "SELECT * EXCLUDE (settled_at) FROM watched_records")
     current = query(home, ROWS)
     keys = set(query(home, f"{KEY} watched_records"))

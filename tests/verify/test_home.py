@@ -206,8 +206,8 @@ def test_an_edited_level_of_a_saved_report_is_named(home: Settings, has_new_id: 
 
 # --- Random changes ---------------------------------------------------------------------------------------------------
 
-_WAREHOUSE = ("evidence_records", "watched_records", "quarantine", "finding_rows", "drops", "pruned_drops", "prunings",
-              "pruned_lanes", "pruned_providers")  # fmt: skip
+_WAREHOUSE = ("evidence_records", "watched_records", "lane_days", "quarantine", "finding_rows", "drops", "pruned_drops",
+              "prunings", "pruned_lanes", "pruned_providers")  # fmt: skip
 _UNCHECKED = {"fingerprint", "ingested_at", "commit_number"}
 _STATE = ("segments", "log_entries", "ingested_files", "prunings", "pruned_drops", "saved_reports")
 #: When a file was read or a report made decides nothing, nor does what came after its instant; when evidence changed
