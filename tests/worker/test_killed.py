@@ -104,7 +104,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tm
                 workers[which].start()
             sent_by_the_killed = len(receiver.requests("/hook"))
             for one in workers:
-                one.join(300)
+                one.join(300 + 5 * KILLS)
                 assert one.exitcode == 0
         received = receiver.requests("/hook")
     assert kills == KILLS, "there was nothing left to do before all kills were made"
