@@ -82,11 +82,11 @@ def retry_warnings(
             state: sum(decision["provider_incident_id"] == incident["incident_id"] for decision in decisions)
             for state, decisions in states.items()
         }
-        total = sum(numbers.values())
-        if total and incident["cause"] in PROBED_CAUSES:
-            what = listed([f"{number:,} {state}" for state, number in numbers.items() if number])
+        parts = [(number, state) for state, number in numbers.items() if number]
+        if parts and incident["cause"] in PROBED_CAUSES:
+            what = listed([f"{number:,} {state}" for number, state in parts])
             who = f"{provider_title(incident['provider'])} {CAUSE_WORDS[incident['cause']].what}"
-            retries = "retry" if total == 1 else "retries"
+            retries = "retry" if parts[-1][0] == 1 else "retries"
             sentences.append(f"{who}: {what} {retries} would fail. {FIX_FIRST}")
     return sentences
 

@@ -125,7 +125,7 @@ def is_daemon_off(daemon: Mapping[str, Any]) -> bool:
 
 def show_plan_states(console: Terminal) -> None:
     """Says below a table what its columns of states count."""
-    console.print("ready: can go now; held: due, but needs a person", style="dim")
+    console.print("ready: a live run can send it; held: due, but needs a person", style="dim")
     console.print("waiting: for the end of its delay; exhausted: no attempt is left", style="dim")
 
 

@@ -54,11 +54,11 @@ BROKEN_COUNTS: Final = {
     "open": "Open recoveries",
     "late": "Past the limit",
     "missing": "Not arrived",
-    "cleared": "Wait for a retry",
-    "uncleared": "Need a person",
+    "cleared": "Can be retried",
+    "uncleared": "To release",
     "exhausted": "No retries left",
 }
-_BROKEN_CAPTION: Final = "Most severe first. Need a person: someone must acknowledge or approve the retry"
+_BROKEN_CAPTION: Final = "Most severe first. To release: someone must acknowledge or approve the retry"
 #: What the platform team runs to check the page.
 _COMMANDS: Final = (
     ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
@@ -176,7 +176,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
     days = count(report["window_days"], "day")
     then, on = f" in the {days} before", f" on {day_text(read(report['window_start']))}"
     missing = sum(provider["failing_notice_count"] for provider in report["broken_providers"])
-    uncleared = sum(provider["uncleared_count"] for provider in report["broken_providers"])
+    by_hand = sum(provider["uncleared_count"] + provider["suppressed_count"] for provider in report["broken_providers"])
     has_evidence = report["state"] != "no_evidence"
     facts = [
         ("Open recoveries", f"{now['open_count']:,}", f"{start['open_count']:,}{on}" if start else ""),
@@ -196,7 +196,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}
         for label, value, note in facts
     ]
-    note = f"{uncleared:,} {'needs' if uncleared == 1 else 'need'} a person" if uncleared else ""
+    note = f"{by_hand:,} {'needs' if by_hand == 1 else 'need'} a person" if by_hand else ""
     missed = {"value": f"{missing:,}", "note": note} if has_evidence else {"value": "unknown", "note": ""}
     return [*shown, {"label": "Notifications not arrived", **missed}]
 

@@ -144,7 +144,7 @@ def _notification_steps(provider: str, missing: int, decided: Mapping[str, int])
         again = f"send {them} again in CAVRA, or raise the number of attempts"
         steps.append(f"{said[0].upper()}{said[1:]} {have} no retries left: {again}.")
     if number := decided.get("cleared_count", 0):
-        steps.append(f"Check that the worker retries {which(number)}.")
+        steps.append(f"Check that a live worker retries {which(number)}.")
     return steps
 
 
@@ -217,8 +217,8 @@ def role_of(provider: Mapping[str, Any]) -> str:
 def _retried_words(provider: Mapping[str, Any]) -> str:
     """Says what becomes of a provider's notifications that have not arrived: parts that add up to all of them."""
     parts = (
-        (provider["cleared_count"], "waits for a retry", "wait for a retry"),
-        (provider["uncleared_count"], "needs a person", "need a person"),
+        (provider["cleared_count"], "can be retried", "can be retried"),
+        (provider["uncleared_count"], "must be acknowledged or approved", "must be acknowledged or approved"),
         (provider["suppressed_count"], "has no retries left", "have no retries left"),
     )
     return ", ".join(f"{number:,} {single if number == 1 else many}" for number, single, many in parts if number)

@@ -245,7 +245,7 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert slack["then"] == [
         "Acknowledge 1 and approve (in CAVRA) 1 of the 6 notifications to Slack.",
         "1 of them has no retries left: send it again in CAVRA, or raise the number of attempts.",
-        "Check that the worker retries 3 of them.",
+        "Check that a live worker retries 3 of them.",
         "Close the Slack recovery.",
     ]
     assert missed_words(report) == "People may have missed 6 notifications sent to Slack (the oldest from 24 Jun)."
@@ -256,7 +256,7 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert step["role"] == "platform team, incident lead"
     assert (step["then"], step["because"]) == (slack["then"], f"{slack['cause']}.")
     (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
-    assert "not arrived: 3 wait for a retry, 2 need a person, 1 has no retries left;" in risk
+    assert "not arrived: 3 can be retried, 2 must be acknowledged or approved, 1 has no retries left;" in risk
     assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
 
 
@@ -674,7 +674,7 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
         steps = " ".join([one["action"], *one["then"]])
         _assert_people_are_asked_for_what_is_needed(one, steps)
         assert ("again in CAVRA" in steps) is (one["suppressed_count"] > 0)
-        assert ("the worker retries" in steps) is (one["cleared_count"] > 0)
+        assert ("a live worker retries" in steps) is (one["cleared_count"] > 0)
         needs = Counter(route["need"] for route in opened if route["provider"] == one["provider"])
         _assert_closed_is_what_no_decision_holds(steps, needs, provider_title(one["provider"]))
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
