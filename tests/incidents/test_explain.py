@@ -330,10 +330,15 @@ def test_the_command_explains_to_a_person_and_as_json(tmp_path: Path) -> None:
     ("state", "signer", "code", "steps"),
     [
         (None, "", 503, "cavra-pipeline ack"),
-        (None, "", 404, "Correct the Slack address. Then release the retry: cavra-pipeline ack"),
+        (
+            None,
+            "",
+            404,
+            "Correct the Slack address; until then retries fail. Then release the retry: cavra-pipeline ack",
+        ),
         ("deferred", "ops", 503, "Ask ops, who deferred it"),
         ("deferred", "", 503, "Ask the person, who deferred it"),
-        ("deferred", "ops", 404, "Correct the Slack address. Then ask ops, who deferred it"),
+        ("deferred", "ops", 404, "Correct the Slack address; until then retries fail. Then ask ops, who deferred it"),
     ],
 )
 def test_the_fix_comes_before_a_release_and_no_decision_is_overridden(
