@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from cavra_pipeline.alerts.leaks import handle_leaks
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.signals import Observation, Signal
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import CLEARING_STATES, LANES
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, Served, served
@@ -44,7 +44,13 @@ def month_with_alerts(folder: Path) -> Settings:
             "worker_down", "auditor_export", "critical", NOW - timedelta(days=7), evidence={"lane": "auditor_export"}
         ),
         Signal(
-            "provider_incident", "servicenow since 2026-06-20", "critical", NOW, evidence={"provider": "servicenow"}
+            "provider_incident",
+            "servicenow since 2026-06-20",
+            "critical",
+            NOW,
+            "credentials",
+            21,
+            evidence={"provider": "servicenow", "subject_count": 14, "pair_count": 13},
         ),
         Signal("failed_execution", "servicenow in executive_report", "critical", NOW, "provider_incident"),
         Signal("missed_run", "executive_report_recovery_retry", "warning", NOW),
@@ -96,7 +102,10 @@ def test_a_worker_that_is_down_says_when_its_schedule_is_due(service: Served, br
             f"alert?id={alert['alert_id']}",
         ):
             page = shown(seen.context.new_page(), f"{service.url}/#/{view}")
-            page.get_by_text(f"The scheduled run at {at} ends the outage; if it does not").wait_for()
+            steps = page.get_by_text(f"The scheduled run at {at} ends the outage; if it does not")
+            # The health page has it at the top, and as the next step of the alert that says so.
+            expect(steps).to_have_count(2 if view.startswith("health") else 1)
+            assert page.get_by_text("Check that the worker's schedule is on and").count() == 0
         page = shown(page, f"{service.url}/?again#/overview")
         page.get_by_text(re.compile(r"Next: The scheduled runs? at .* ends? the outage")).wait_for()
         page = shown(page, f"{service.url}/?past#/worker?lane=auditor_export&as_of={NOW:%Y-%m-%dT%H:%M:%S}")
@@ -125,6 +134,8 @@ def test_alerts_say_what_mutes_them_and_what_an_action_did(service: Served, brow
         said = page.locator("#said[role=status]")
         expect(said).to_have_text("Acknowledged by incident-lead: Worker down of Auditor export.")
 
+        # The clock of the page is behind that of the service.
+        page.evaluate(f"import('/console/dom.js').then(it => it.setServerTime('{NOW - timedelta(minutes=5)}'))")
         page.get_by_role("button", name="Silence worker down of Auditor export").click()
         assert page.get_by_label("Your label").input_value() == "incident-lead"
         page.get_by_label("Why").fill("known")
@@ -133,6 +144,77 @@ def test_alerts_say_what_mutes_them_and_what_an_action_did(service: Served, brow
         muted = sum(bool(one["muted_by"]) for one in client.get("/api/v1/alerts").json()["alerts"]) - 1
         note = page.locator("caption", has_text="Open alerts").locator("small")
         expect(note).to_contain_text(f"{muted} muted by {'its' if muted == 1 else 'their'} cause, 1 silenced")
+        row = page.locator("table#alerts tr, tr", has=page.get_by_role("link", name="Worker down", exact=True))
+        state = row.locator("td[data-label=State]")
+        assert "Silenced by incident-lead until" in state.inner_text()
+        assert "muted by" not in state.inner_text()
+    assert seen.complaints == []
+
+
+def test_the_dialog_says_what_the_chosen_state_does(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=recovery_escalation&run=1")
+        box = page.get_by_role("dialog")
+        effect = box.locator("[aria-live=polite]")
+        for name, the in ((r"^Acknowledge \d+ deliveries", "each"), (r"^Acknowledge [^,]+, \w+$", "the")):
+            page.get_by_role("button", name=re.compile(name)).first.click()
+            sent = f"A live worker sends {the} delivery again. Choose Dismissed if it must not be sent."
+            expect(effect).to_have_text(sent)
+            for state in ("dismissed", "resolved", "deferred", "accepted", "escalated", "acknowledged"):
+                box.get_by_label("State").select_option(state)
+                held = f"{the.capitalize()} delivery is held: nothing sends it."
+                expect(effect).to_have_text(sent if state in CLEARING_STATES else held)
+            assert box.get_by_text("any other state").count() == 0
+            box.get_by_role("button", name="Cancel").click()
+        page = shown(page, f"{service.url}/?again#/overview")
+        page.get_by_role("button", name=re.compile(r"^Acknowledge \d+ health alerts?")).click()
+        for state, becomes in (("resolved", "is settled"), ("dismissed", "stays open")):
+            box.get_by_label("State").select_option(state)
+            expect(effect).to_have_text(re.compile(rf"^(Each|The) health alert {becomes}\.$"))
+        assert not [url for url in seen.requests if "acknowledgements" in url]
+    assert seen.complaints == []
+
+
+def test_a_card_acts_no_more_once_its_answer_is_there(service: Served, browser: Browser) -> None:
+    held: list[Route] = []
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/overview")
+        page.route(
+            "**/acknowledgements", lambda route: route.fulfill(json={"deliveries": [], "actor": "incident-lead"})
+        )
+        page.route("**/api/v1/incidents*", lambda route: held.append(route))
+        buttons = page.locator("li.cause").get_by_role("button", name=re.compile(r"^Acknowledge \d+ deliver"))
+        names = buttons.all_inner_texts()
+        assert names
+        buttons.first.click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge", exact=True).click()
+        page.get_by_text("Loading the page again").first.wait_for()
+        expect(buttons.first).to_be_disabled()
+        for other in buttons.all()[1:]:
+            assert other.is_enabled()
+        for route in held:
+            route.continue_()
+        page.get_by_role("region", name="Result").wait_for()
+        assert buttons.all_inner_texts() == names
+        expect(buttons.first).to_be_enabled()
+    assert seen.complaints == []
+
+
+def test_an_alert_of_an_incident_says_what_its_numbers_count(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        alerts = {one["kind"]: one["alert_id"] for one in client.get("/api/v1/alerts").json()["alerts"]}
+        page = shown(seen.context.new_page(), f"{service.url}/#/alert?id={alerts['provider_incident']}")
+        basis = page.locator("dl.record").inner_text()
+        assert re.search(r"Failed attempts by cause: ServiceNow rejects our credentials\s+21\b", basis)
+        assert re.search(r"Notifications that have not arrived\s+13\b", basis)
+        assert re.search(r"Notifications that failed, since arrived or not\s+14\b", basis)
+        assert re.search(r"Failed attempts \(highest count\)\s+21\b", page.locator("dl.facts").inner_text())
+        page = shown(page, f"{service.url}/?again#/alert?id={alerts['worker_down']}")
+        assert "highest count" not in page.locator("dl.facts").inner_text()
+        page = shown(page, f"{service.url}/?slots#/slots")
+        lanes = page.locator("table", has_text="Schedules").locator("tr", has_text="Daily close").locator("td").first
+        expect(lanes).to_have_text("none")
     assert seen.complaints == []
 
 

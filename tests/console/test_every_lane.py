@@ -181,10 +181,12 @@ def test_before_the_first_evidence_nothing_is_evaluated_and_no_future_is_shown(
 
 def test_a_silence_holds_from_its_beginning(service: Served, browser: Browser) -> None:
     silences = [{"kind": None, "subject": None, "starts_at": (NOW + hours * HOUR).isoformat()} for hours in (1, -1)]
-    script = "([one, ...rest]) => import('/console/silence.js').then(it => it.silenceOf([one, ...rest], 'a', 'b'))"
+    script = "answer => import('/console/silence.js').then(it => it.silenceOf(answer, 'a', 'b'))"
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{service.url}/#/incidents")
-        found = [page.evaluate(script, given) for given in (silences[:1], silences)]
+        found = [
+            page.evaluate(script, {"as_of": NOW.isoformat(), "silences": given}) for given in (silences[:1], silences)
+        ]
     assert found == [None, silences[1]]
 
 

@@ -1,7 +1,7 @@
 // Acknowledgement dialogs: for one delivery, or for many at once with the result of each.
 
 import { ask } from "./api.js";
-import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, providerName, words } from "./dom.js";
+import { announce, busy, choice, during, el, field, formDialog, plural, problem, providerName, words } from "./dom.js";
 import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES, WITHDRAWN } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
@@ -38,17 +38,26 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const box = formDialog(title, form, button);
 }
 
-/** What each acknowledgement state does in a lane, as a sentence. */
-function effectOf(lane) {
-  if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry the delivery; any other state holds it.`;
+/** What a state does to a delivery or health alert of a lane, in sentences; `the` begins them: "The", or "Each" of many. */
+function effectOf(lane, state, the) {
+  if (GATES[lane] === "acknowledgement") return CLEARING_STATES.includes(state) ? `A live worker sends ${the.toLowerCase()} delivery again. Choose ${words(DISMISSED)} if it must not be sent.` : `${the} delivery is held: nothing sends it.`;
   if (GATES[lane] === "approval") return "No state releases a retry of this lane: that needs an approval.";
-  return `${words(listed(ANSWERING_STATES))} settle a health alert; any other state leaves it open.`;
+  return `${the} health alert ${ANSWERING_STATES.includes(state) ? "is settled" : "stays open"}.`;
 }
 
-/** A choice of the states that all of these lanes accept. */
+/** The state for a delivery that must not be sent. */
+const DISMISSED = "dismissed";
+
+/** A choice of the states that the lanes of all these deliveries accept, and what the chosen one does. */
 function stateField(lanes) {
   const states = STATES[lanes[0]].filter((state) => lanes.every((lane) => STATES[lane].includes(state)));
-  return field("State", choice("state", states.map((state) => [state]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
+  const effects = (state) => [...new Set(lanes.map((lane) => effectOf(lane, state, lanes.length > 1 ? "Each" : "The")))].join(" ");
+  const input = choice("state", states.map((state) => [state]), states[0]);
+  const node = field("State", input, effects(states[0]));
+  const effect = node.querySelector("small");
+  effect.setAttribute("aria-live", "polite");
+  input.addEventListener("change", () => { effect.textContent = effects(input.value); });
+  return node;
 }
 
 /** What to know before an acknowledgement, as a paragraph of its dialog. */
@@ -124,9 +133,14 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
     const { deliveries } = await ask("/acknowledgements", {}, { deliveries: chosen.map(({ lane, subject, provider }) => ({ lane, subject, provider })), state, by });
     return deliveries.map(({ error, ...delivery }) => ({ ...delivery, failure: error && `${error.what}. ${error.remedy}.` }));
   };
+  // Until the page has loaded again it shows what was there before; a live refresh may have drawn another button.
+  const doneOnce = (answer) => {
+    for (const button of document.querySelectorAll(`main [data-key="${CSS.escape(key)}"]`)) button.disabled = true;
+    return done(answer);
+  };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
-  const open = () => actForm(`Acknowledge ${unit[1]}`, [...warned(warning), el("p", { class: "soft" }, LIMITS), list], [stateField(pairs.map((pair) => pair.lane))], context, send, done);
+  const open = () => actForm(`Acknowledge ${unit[1]}`, [...warned(warning), el("p", { class: "soft" }, LIMITS), list], [stateField(pairs.map((pair) => pair.lane))], context, send, doneOnce);
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 

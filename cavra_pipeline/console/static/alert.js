@@ -39,7 +39,7 @@ const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[
 
 export async function render(params, context, root) {
   if (!params.id) return emptyState("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
-  const [{ alert, events }, { silences, connectors }] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
+  const [{ alert, events }, answer] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
   const { incidents } = alert.evidence.incident_id ? await ask("/incidents") : { incidents: [] };
   const incident = incidents.find((candidate) => candidate.incident_id === alert.evidence.incident_id);
   const gaps = alert.kind === "acknowledgement_gap" && alert.state !== "resolved" ? await gapsOf(alert.evidence.lane) : [];
@@ -48,7 +48,7 @@ export async function render(params, context, root) {
     swap(root, await render(params, context, root));
     say(root, message);
   };
-  const silence = silenceOf(silences, alert.kind, alert.subject);
+  const silence = silenceOf(answer, alert.kind, alert.subject);
   const place = placeOf(alert);
   const lanes = lanesOf(alert.subject);
   const basis = basisOf(alert);
@@ -72,8 +72,8 @@ export async function render(params, context, root) {
       el("ul", { class: "plain" }, gaps.map((gap) => el("li", {}, el("a", { href: hash("delivery", { lane: gap.lane, subject: gap.subject, provider: gap.provider }), "data-key": `gap-${gap.subject}-${gap.provider}` }, gap.subject), `, ${providerName(gap.provider)}${gap.state ? ` (${words(gap.state).toLowerCase()})` : ""}`)))],
     secrets.length > 0 && [el("h2", {}, plural(secrets.length, "leaked secret")),
       el("ul", { class: "plain" }, secrets.map((finding) => el("li", {}, el("strong", {}, finding.rule), ` in ${finding.path}: ${finding.source_file}, line ${finding.line_number.toLocaleString("en")}; ${words(finding.action).toLowerCase()}`)))],
-    facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
-      ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
+    facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], UNITS[alert.kind] && [`${UNITS[alert.kind]} (highest count)`, alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
+      ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", answer.connectors?.join(", ") || "no one"]].filter(Boolean)),
     el("div", { class: basis.length > 0 && "split" },
       basis.length > 0 && el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
         el("dl", { class: "record" }, basis.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))))),
@@ -81,14 +81,18 @@ export async function render(params, context, root) {
 }
 
 /** Labels of the counts in an alert's evidence. Other members are names, ids and instants. */
-const BASIS = { subject_count: "Deliveries that failed, since delivered or not", pair_count: "Deliveries not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
+const BASIS = { subject_count: "Notifications that failed, since arrived or not", pair_count: "Notifications that have not arrived", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
+
+/** What the occurrences of an alert are, by its kind; those of other kinds are not shown. */
+const UNITS = { provider_incident: "Failed attempts", failed_execution: "Failed or skipped retries", exhaustion_ahead: "Deliveries about to be exhausted", missed_run: "Missed runs", failed_run: "Failed runs", run_backlog: "Queued runs",
+  acknowledgement_gap: "Deliveries to acknowledge", recovery_past_limit: "Recoveries past their limit", quarantine: "Quarantined records", secret_finding: "Leaked secrets" };
 
 /** An alert's evidence as rows, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
   const valueText = (name, value) => (name === "provider" ? providerName(value) : name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
   // The incident has its own button; the number of a leak tells a person nothing.
   return [...Object.entries(evidence).filter(([name]) => !["incident_id", "newest_leak"].includes(name)).map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), valueText(name, value)]),
-    ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${faultOf({ kind, cause, evidence }) ?? words(cause).toLowerCase()}`, plural(count, "time")])];
+    ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`${UNITS[kind] ? `${UNITS[kind]} by cause` : "Cause"}: ${faultOf({ kind, cause, evidence }) ?? words(cause).toLowerCase()}`, UNITS[kind] ? count.toLocaleString("en") : plural(count, "time")])];
 }
 
 /** The current acknowledgement gaps of a lane. */

@@ -84,8 +84,8 @@ const alertLink = (alert, key, text) => el("a", { href: hash("alert", { id: aler
 
 const nextStep = (alert, step, place) => [step, place && [" ", el("a", { href: place[1], "data-key": `place-${alert.alert_id}`, "aria-label": `${place[0]} of ${subjectWords(alert)}` }, place[0])]];
 
-function stateOf(alert, silences) {
-  const silence = silenceOf(silences, alert.kind, alert.subject);
+function stateOf(alert, answer) {
+  const silence = silenceOf(answer, alert.kind, alert.subject);
   const muted = silence ? `. ${silenceWords(silence)}` : alert.muted_by ? `, ${mutedWords(alert.muted_by)}` : "";
   return stateWords(alert) + (alert.acknowledged_by ? ` by ${alert.acknowledged_by}` : "") + muted;
 }
@@ -103,8 +103,8 @@ const mutedList = (rows, cause) => rows.length > 0 && el("details", { "data-key"
 function openAlerts(answer, schedules, context, reload) {
   const causes = new Map(answer.alerts.map((alert) => [alert, causeOf(alert, answer.alerts)]));
   const visibleAlerts = answer.alerts.filter((alert) => !causes.get(alert) || causes.get(causes.get(alert)));
-  const silenced = answer.alerts.filter((alert) => silenceOf(answer.silences, alert.kind, alert.subject)).length;
-  const muted = answer.alerts.filter((alert) => alert.muted_by && !silenceOf(answer.silences, alert.kind, alert.subject)).length;
+  const silenced = answer.alerts.filter((alert) => silenceOf(answer, alert.kind, alert.subject)).length;
+  const muted = answer.alerts.filter((alert) => alert.muted_by && !silenceOf(answer, alert.kind, alert.subject)).length;
   const note = [muted && `${muted.toLocaleString("en")} muted by ${muted === 1 ? "its" : "their"} cause`, silenced && `${silenced.toLocaleString("en")} silenced`].filter(Boolean).join(", ");
   return table({ key: "alerts", caption: "Open alerts", note, rows: visibleAlerts, columns: alertColumns(answer, causes, schedules, context, reload) });
 }
@@ -112,9 +112,9 @@ function openAlerts(answer, schedules, context, reload) {
 const alertColumns = (answer, causes, schedules, context, reload) => [
   { name: "alert", title: "Alert", value: (alert) => alert.subject, cell: (alert) => [alertLink(alert, `see-${alert.alert_id}`, words(alert.kind)), el("br"), faultOf(alert) ?? subjectWords(alert), mutedList(answer.alerts.filter((other) => causes.get(other) === alert), alert)] },
   { name: "severity", title: "Severity", value: (alert) => alert.severity, cell: (alert) => tag(alert.severity) },
-  { name: "state", title: "State", value: (alert) => alert.state, cell: (alert) => stateOf(alert, answer.silences) },
+  { name: "state", title: "State", value: (alert) => alert.state, cell: (alert) => stateOf(alert, answer) },
   { name: "since", title: "Since", value: (alert) => alert.since ?? alert.opened_at, cell: (alert) => time(alert.since ?? alert.opened_at, true) },
   { name: "next", title: "Next", value: (alert) => alert.action, cell: (alert) => nextStep(alert, stepOf(alert, context, schedules), placeOf(alert)) },
   { name: "act", title: "Action", cell: (alert) => el("span", { class: "acts" }, alertActs(alert, context, reload),
-    !silenceOf(answer.silences, alert.kind, alert.subject) && silenceButton({ ...alert, name: nameOf(alert), key: `mute-${alert.alert_id}`, context, done: reload })) },
+    !silenceOf(answer, alert.kind, alert.subject) && silenceButton({ ...alert, name: nameOf(alert), key: `mute-${alert.alert_id}`, context, done: reload })) },
 ];

@@ -2,7 +2,8 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
-import { causeLines, failsByIncident, incidentsOf, warningOf } from "./causes.js";
+import { downStep } from "./alerts.js";
+import { causeLines, downLanesOf, failsByIncident, incidentsOf, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { GATES, STALE_PLAN_STEP, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
@@ -83,7 +84,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
   const failedRetries = failedRetriesOf(executions.rows, lane);
   const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
   const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
-  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: stepOf(health, at) }))
+  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: isOfDownWorker(alert, lane) ? downStep(context, [health.lane], slots?.schedules ?? []) : stepOf(health, at) }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
@@ -169,6 +170,9 @@ function gateTiles(health) {
   if (GATES[lane] === "approval") return [["Approval gaps", health.approval_pending_count]];
   return STATES[lane].length ? [["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count]] : [];
 }
+
+/** True if an alert of a report says that the worker has missed its runs, and the worker is down by the lane's state too. */
+const isOfDownWorker = ({ category }, lane) => /^missed_.*_worker$/.test(category) && downLanesOf([lane]).length > 0;
 
 /** What to do about an alert of a report: a worker that is down makes no plan, so its run is all that a stale plan needs. */
 export const stepOf = (health, at) => (/^stale_.*_retry_plan$/.test(health.alerts[at].category) && health.missed_worker_count ? STALE_PLAN_STEP : health.recommended_actions[at]);

@@ -11,7 +11,7 @@ import { scrollRegion, table } from "./table.js";
 
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
-  const [{ incidents }, { lanes }, { alerts, silences }] = await Promise.all([ask("/incidents", at), ask("/lanes", at), ask("/alerts")]);
+  const [{ incidents }, { lanes }, answer] = await Promise.all([ask("/incidents", at), ask("/lanes", at), ask("/alerts")]);
   const incident = incidents.find((candidate) => candidate.incident_id === params.id);
   if (!incident) return missing(params.id);
   const gaps = gapsOf(incident.incident_id, lanes);
@@ -27,9 +27,9 @@ export async function render(params, context, root) {
       root.querySelector("#result").focus();
     }
   };
-  const alert = alerts.find((candidate) => candidate.kind === "provider_incident" && candidate.evidence.incident_id === incident.incident_id);
+  const alert = answer.alerts.find((candidate) => candidate.kind === "provider_incident" && candidate.evidence.incident_id === incident.incident_id);
   const subject = alert?.subject ?? `${incident.provider}${incident.lane ? ` in ${incident.lane}` : ""} since ${incident.began_at}`;
-  const silence = !isPast() && silenceOf(silences, "provider_incident", subject);
+  const silence = !isPast() && silenceOf(answer, "provider_incident", subject);
   const lane = incident.lanes.includes(params.lane) ? params.lane : mainLane(incident);
   const end = incident.ended_at ? Date.parse(incident.ended_at) : now();
   return [

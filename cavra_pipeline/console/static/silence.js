@@ -66,5 +66,5 @@ export function silencesTable(silences, context, reload) {
 /** Who silenced an alert, and until when. */
 export const silenceWords = ({ author, ends_at: until }) => `Silenced by ${author} until ${nearStamp(until)}`;
 
-/** The silence in force for an alert, or undefined. */
-export const silenceOf = (silences, kind, subject) => silences.find((silence) => Date.parse(silence.starts_at) <= clock() && [null, kind].includes(silence.kind) && [null, subject].includes(silence.subject));
+/** The silence of an answer of GET /api/v1/alerts in force for an alert, or undefined; by the time of the answer, as the page's clock may be behind it. */
+export const silenceOf = ({ silences, as_of: at }, kind, subject) => silences.find((silence) => Date.parse(silence.starts_at) <= Date.parse(at) && [null, kind].includes(silence.kind) && [null, subject].includes(silence.subject));

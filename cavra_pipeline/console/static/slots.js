@@ -46,7 +46,7 @@ export async function render(params, context) {
 /** Each schedule with its lanes, when it is due next and its newest run on record. */
 const schedulesTable = ({ schedules, slots }) => table({ key: "schedules", caption: "Schedules", rows: schedules.map((row) => ({ ...row, last: slots.findLast((slot) => slot.schedule === row.schedule) })), columns: [
   { name: "schedule", title: "Schedule", value: (row) => words(row.schedule) },
-  { name: "lanes", title: "Lanes", value: (row) => listed(LANES.filter((lane) => SCHEDULES[lane] === row.schedule).map(words)) || "all" },
+  { name: "lanes", title: "Lanes", value: (row) => listed(LANES.filter((lane) => SCHEDULES[lane] === row.schedule).map(words)) || "none" },
   { name: "cron", title: "Cron", value: (row) => row.cron, cell: (row) => [el("code", { class: "whole" }, row.cron), el("small", {}, row.time_zone)] },
   !isPast() && { name: "next", title: "Next due", value: (row) => row.next_due_at, cell: (row) => time(row.next_due_at, true) },
   { name: "last", title: "Last expected", value: (row) => row.last?.expected_at, cell: (row) => time(row.last?.expected_at, true) },
