@@ -81,7 +81,7 @@ export async function render(params, context, root) {
 }
 
 /** Labels of the counts in an alert's evidence. Other members are names, ids and instants. */
-const BASIS = { subject_count: "Notifications that failed, since arrived or not", pair_count: "Notifications that have not arrived", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
+const BASIS = { subject_count: "Deliveries that failed, since arrived or not", pair_count: "Deliveries that have not arrived", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
 
 /** What the occurrences of an alert are, by its kind; those of other kinds are not shown. */
 const UNITS = { provider_incident: "Failed attempts", failed_execution: "Failed or skipped retries", exhaustion_ahead: "Deliveries about to be exhausted", missed_run: "Missed runs", failed_run: "Failed runs", run_backlog: "Queued runs",
