@@ -189,7 +189,7 @@ def _watch(session: Session) -> None:
     session.run(_PACKAGE, "watch_ingested_rows")
     session.run(_PACKAGE, "find_newly_watched")
     session.run(_PACKAGE, "watch_newly_failing")
-    session.run("cavra_pipeline.warehouse", "settle_subjects")
+    session.run(_PACKAGE, "settle_subjects")
     session.run(_PACKAGE, "mark_touched_links")
     relink(session)
 

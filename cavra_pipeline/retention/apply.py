@@ -147,6 +147,6 @@ def _remove(session: Session, horizon: datetime) -> None:
     session.execute("DELETE FROM watched_records")
     session.run(PACKAGE, "fill_watched_records")
     session.run(PACKAGE, "mark_all_subjects")
-    session.run("cavra_pipeline.warehouse", "settle_subjects")
+    session.run("cavra_pipeline.evidence", "settle_subjects")
     session.run(PACKAGE, "mark_all_links")
     relink(session)

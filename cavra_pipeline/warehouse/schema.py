@@ -65,6 +65,7 @@ VERSION: Final = 16
 #: Macros that reports ask by, in the order in which they are created.
 MACROS: Final = (
     "numbered",
+    "records_up_to",
     "retry_edges",
     "subject_roots",
     "attributed_outcomes",

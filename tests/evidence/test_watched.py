@@ -176,6 +176,20 @@ def test_a_subject_is_settled_once_all_has_arrived_and_no_longer_once_some_fails
     assert settled_ats() == [(None,)], "the delivery to Teams went with its landing file"
 
 
+def test_a_subject_whose_deliveries_are_gone_is_no_longer_settled(tmp_path: Path) -> None:
+    days = {
+        "2026-06-23": [delivery(at(90), failed=["slack"]), delivery(at(80))],
+        "2026-06-24": [acknowledgement(at(70))],
+    }
+    home = ingested(tmp_path, days)
+    assert query(home, "SELECT DISTINCT settled_at FROM watched_records") == [(at(80).replace(tzinfo=None),)]
+
+    drop(home, [], day="2026-06-23")
+    take_in(home)
+    check(home)
+    assert query(home, "SELECT record_type, settled_at FROM watched_records") == [("acknowledgement", None)]
+
+
 def test_a_failure_that_a_newer_version_takes_back_or_moves_is_no_longer_in_it(tmp_path: Path) -> None:
     home = ingested(tmp_path, {"2026-06-23": [delivery(at(30), failed=["slack"], session_id="s")]})
     moved = delivery(at(30), subject="other", failed=["slack"], session_id="s")
