@@ -1,6 +1,6 @@
 """Heartbeats of Dagster's daemon, as its instance stores them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,6 +10,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
+    ScheduleInstigatorData,
     SensorInstigatorData,
     TickStatus,
 )
@@ -67,15 +68,23 @@ def are_alerts_evaluated(instance: dg.DagsterInstance, now: datetime) -> bool:
 
     After a longer pause a daemon ticks one sensor after the other: until the last, what alerts say is of before.
     """
-    rows: dict[str, InstigatorState] = {}
-    # A name may have rows of an older way to load this code location: the newest counts.
-    for row in sorted(instance.all_instigator_state(instigator_type=InstigatorType.SENSOR), key=_last_tick):
-        rows[row.instigator_name] = row
-    return all(name in rows and _is_current(instance, rows[name], now) for name in _SENSORS)
+    kind = InstigatorType.SENSOR
+    rows = newest_rows(instance.all_instigator_state(instigator_type=kind))
+    return all((name, kind) in rows and _is_current(instance, rows[name, kind], now) for name in _SENSORS)
 
 
-def _last_tick(row: InstigatorState) -> float:
+def newest_rows(rows: Iterable[InstigatorState]) -> dict[tuple[str, InstigatorType], InstigatorState]:
+    """Returns the state of each schedule and sensor by its name and kind.
+
+    A name may have rows of an older way to load this code location: the newest counts.
+    """
+    return {(row.instigator_name, row.instigator_type): row for row in sorted(rows, key=_last_seen)}
+
+
+def _last_seen(row: InstigatorState) -> float:
     data = row.instigator_data
+    if isinstance(data, ScheduleInstigatorData):
+        return max(data.start_timestamp or 0.0, data.last_iteration_timestamp or 0.0)
     return (data.last_tick_timestamp or 0.0) if isinstance(data, SensorInstigatorData) else 0.0
 
 

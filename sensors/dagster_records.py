@@ -25,6 +25,7 @@ from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SCHEDULED_EXECUTION_TI
 from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster_shared.error import SerializableErrorInfo
 
+from cavra_pipeline.daemon import newest_rows
 from cavra_pipeline.desired_state import SCHEDULE
 from cavra_pipeline.schedules import STILL_WAITS
 from cavra_pipeline.sensors.instance import instance_of
@@ -103,9 +104,7 @@ def instigators(context: dg.SensorEvaluationContext, place: Location) -> dict[st
     repository = repository_of(context)
     ours = _selector(place) if place.name else None
     states = instance_of(context).all_instigator_state(repository_selector_id=ours)
-    # A name may have rows of an older way to load this code location: the newest counts.
-    stored = sorted(states, key=_last_seen)
-    rows = {(row.instigator_name, row.instigator_type): row for row in stored}
+    rows = newest_rows(states)
     instigator_by_name: dict[str, Instigator] = {}
     for schedule in repository.schedule_defs:
         row = rows.get((schedule.name, InstigatorType.SCHEDULE))
@@ -144,13 +143,6 @@ def _instigator(
         succeeded = data.last_tick_success_timestamp
         started, last = data.last_sensor_start_timestamp, succeeded or data.last_tick_timestamp
     return Instigator(name, kind, is_on, _instant(started), _instant(last), interval, succeeded is not None, row)
-
-
-def _last_seen(row: InstigatorState) -> float:
-    data = row.instigator_data
-    if isinstance(data, ScheduleInstigatorData):
-        return max(data.start_timestamp or 0.0, data.last_iteration_timestamp or 0.0)
-    return (data.last_tick_timestamp or 0.0) if isinstance(data, SensorInstigatorData) else 0.0
 
 
 def _instant(timestamp: float | None) -> datetime | None:
