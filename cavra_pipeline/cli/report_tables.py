@@ -16,13 +16,12 @@ from cavra_pipeline.cli.tables import (
     said,
     short_time,
 )
-from cavra_pipeline.cli.worker_down import OFF_STEP
 from cavra_pipeline.documents import instant
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, fix_words, incident_sentence, worker_interval
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
-from cavra_pipeline.reports.cause_words import STALE_PLAN_STEP, WHERE_APPROVED
+from cavra_pipeline.reports.cause_words import DOWN_STEPS, STALE_PLAN_STEP, WHERE_APPROVED
 from cavra_pipeline.reports.overview import Extent
 from cavra_pipeline.terminal import Terminal, lines, shown
 
@@ -129,7 +128,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
         pairs = [(pair["health_id"], pair["provider"], pair["acknowledgement_state"] or "none") for pair in unanswered]
         console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
     if about.down_step:
-        is_off = about.down_step == OFF_STEP
+        is_off = about.down_step == DOWN_STEPS["daemon_off"]
         schedule = f"scheduled-runs --schedule {LANES[report['lane']].schedule}"
         console.next(f"cavra-pipeline {'dev' if is_off else schedule}")
     elif unanswered:

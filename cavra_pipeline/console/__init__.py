@@ -23,6 +23,7 @@ from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import (
     CAUSE_WORDS,
+    DOWN_STEPS,
     RECOVERY_STEP,
     RELEASE_WORDS,
     STALE_PLAN_STEP,
@@ -92,6 +93,7 @@ def _lanes() -> str:
         "RELEASES": dict(RELEASE_WORDS),
         "RECOVERY_STEP": RECOVERY_STEP,
         "STALE_PLAN_STEP": STALE_PLAN_STEP,
+        "DOWN_STEPS": DOWN_STEPS,
         "WHERE_APPROVED": WHERE_APPROVED,
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),

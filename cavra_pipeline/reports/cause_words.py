@@ -60,6 +60,17 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: The step for a worker that has missed its runs: in a health report, and of its alert.
 WORKER_STEP: Final = "Check that the worker's schedule is on and the Dagster daemon runs; the next run ends the outage."
+#: Where more is known of a worker that is down than its evidence says: by the daemon, and by when its schedule is due.
+DOWN_STEPS: Final = {
+    "unknown": WORKER_STEP,
+    "daemon_off": "Start the Dagster daemon (cavra-pipeline dev) and check that the worker's schedule is on; "
+    "the next run ends the outage.",
+    "never_due": "The Dagster daemon runs: check in Dagster that the worker's schedule is on; "
+    "the next run ends the outage.",
+    "due": "The scheduled run at {times} ends the {outages}; if it does not, check in Dagster that the schedule is on.",
+    "several_due": "The scheduled runs at {times} end the outages; if one does not end, "
+    "check in Dagster that its schedule is on.",
+}
 #: The step for a stale plan where the worker is down: its run makes a plan, so that nothing else is to be done.
 STALE_PLAN_STEP: Final = "The worker's next run makes a new one."
 #: What comes before retries whose provider fails until a person has fixed the cause.

@@ -1,16 +1,14 @@
-"""What a person does about a worker that is down: by the daemon, by the schedules, and in the console's words."""
+"""What a person does about a worker that is down: by the daemon, by the schedules."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import cavra_pipeline.console
-from cavra_pipeline.cli import worker_down
 from cavra_pipeline.cli.worker_down import down_step, step_while_daemon_runs
+from cavra_pipeline.reports.cause_words import DOWN_STEPS
 
 NOW = datetime(2026, 11, 30, 16, 20, tzinfo=UTC)
 
@@ -41,32 +39,17 @@ def test_each_schedule_of_several_lanes_is_named_by_its_time() -> None:
 
 
 def test_a_schedule_that_never_comes_has_to_be_checked() -> None:
-    assert step_while_daemon_runs(["recovery_escalation"], SCHEDULES, NOW) == worker_down.ON_STEP
+    assert step_while_daemon_runs(["recovery_escalation"], SCHEDULES, NOW) == DOWN_STEPS["never_due"]
 
 
 @pytest.mark.parametrize(
     ("state", "step"),
     [
-        ("silent", worker_down.OFF_STEP),
-        ("never_seen", worker_down.OFF_STEP),
-        ("unknown", worker_down.UNKNOWN_STEP),
+        ("silent", DOWN_STEPS["daemon_off"]),
+        ("never_seen", DOWN_STEPS["daemon_off"]),
+        ("unknown", DOWN_STEPS["unknown"]),
     ],
 )
 def test_a_daemon_that_does_not_run_is_started_first(state: str, step: str) -> None:
     assert down_step(["auditor_export"], daemon={"state": state}) == step
-    assert down_step(["auditor_export"], is_past=True, daemon={"state": state}) == worker_down.UNKNOWN_STEP
-
-
-def test_the_console_says_the_same() -> None:
-    script = (Path(cavra_pipeline.console.__file__).parent / "static" / "alerts.js").read_text()
-    outages = '${lanes.length === 1 ? "outage" : "outages"}'
-    steps = [
-        worker_down.UNKNOWN_STEP,
-        worker_down.OFF_STEP,
-        worker_down.ON_STEP,
-        worker_down.ONE_DUE.format(times="${times}", outages=outages),
-        worker_down.SEVERAL_DUE.format(times="${times}"),
-    ]
-
-    assert [step for step in steps if step not in script] == []
-    assert "ends the outage once" not in script
+    assert down_step(["auditor_export"], is_past=True, daemon={"state": state}) == DOWN_STEPS["unknown"]

@@ -4,6 +4,7 @@ import { askIfThere } from "./api.js";
 import { acknowledgeAlertsButton, alertActs, eventDetail, mutedWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
 import { LANES, SCHEDULES, clock, command, el, hash, listed, nearStamp, plural, say, statusLine, subjectWords, swap, tag, time, words } from "./dom.js";
+import { DOWN_STEPS } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -62,13 +63,11 @@ export async function dueSchedules(context) {
 
 /** What a person does about the workers of these lanes that are down; a past instant says nothing of the daemon at that time. */
 export function downStep(context, lanes, schedules) {
-  if (isPast() || !context.status) return "Check that the schedule is on and that the Dagster daemon runs; the next run ends the outage.";
-  if (isDaemonDown(context)) return "Start the Dagster daemon (cavra-pipeline dev) and check that the worker's schedule is on; the next run ends the outage.";
+  if (isPast() || !context.status) return DOWN_STEPS.unknown;
+  if (isDaemonDown(context)) return DOWN_STEPS.daemon_off;
   const due = schedules.filter((row) => row.next_due_at && lanes.some((lane) => SCHEDULES[lane] === row.schedule)).map((row) => row.next_due_at);
-  const times = listed([...new Set(due)].sort().map(nearStamp));
-  if (due.length === 1) return `The scheduled run at ${times} ends the ${lanes.length === 1 ? "outage" : "outages"}; if it does not, check in Dagster that the schedule is on.`;
-  if (due.length) return `The scheduled runs at ${times} end the outages; if one does not end, check in Dagster that its schedule is on.`;
-  return "The Dagster daemon runs: check in Dagster that the worker's schedule is on; the next run ends the outage.";
+  const step = DOWN_STEPS[due.length === 1 ? "due" : due.length ? "several_due" : "never_due"];
+  return step.replace("{times}", listed([...new Set(due)].sort().map(nearStamp))).replace("{outages}", lanes.length === 1 ? "outage" : "outages");
 }
 
 /** What a person does about an alert: of a worker that is down, as on the overview. */
