@@ -55,6 +55,10 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+class UnknownName(UsageError):
+    """A name that is none of those there are; whoever shows the error may repeat what the caller gave."""
+
+
 @contextmanager
 def os_error_named(what: str, *, where: Path | str, remedy: str) -> Iterator[None]:
     """Turns what the system refuses to the block into a ``PipelineError``; the system's reason follows ``what``."""

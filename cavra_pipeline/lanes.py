@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.errors import UnknownName, use_one_of
 
 SOURCE = "go_backend_rollback_drill_acknowledgement_audit"
 
@@ -365,4 +365,4 @@ def lane_named(name: str) -> Lane:
     try:
         return LANES[name]
     except KeyError:
-        raise UsageError("there is no such lane", where="lane", remedy=use_one_of(name, [*LANES])) from None
+        raise UnknownName("there is no such lane", where="lane", remedy=use_one_of(name, [*LANES])) from None

@@ -7,7 +7,7 @@ from typing import Final
 
 from cavra_pipeline.alerts.signals import Severity
 from cavra_pipeline.connectors.faults import PROBLEM_REASONS
-from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.errors import UnknownName, use_one_of
 from cavra_pipeline.reports.cause_words import RECOVERY_STEP, WORKER_STEP
 
 
@@ -301,4 +301,4 @@ def kind_named(name: str) -> AlertKind:
     try:
         return KINDS[name]
     except KeyError:
-        raise UsageError("there is no such kind of alert", where="kind", remedy=use_one_of(name, [*KINDS])) from None
+        raise UnknownName("there is no such kind of alert", where="kind", remedy=use_one_of(name, [*KINDS])) from None

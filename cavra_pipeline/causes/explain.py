@@ -12,7 +12,7 @@ from typing import Any, Final
 from cavra_pipeline.causes.advice import advice
 from cavra_pipeline.causes.story import DELIVERED, PairStory, pair_story
 from cavra_pipeline.documents import PRODUCT, instant, naive_utc
-from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.errors import UnknownName, UsageError, use_one_of
 from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.approvals import Approvals, approvals
@@ -35,6 +35,10 @@ _PACKAGE: Final = "cavra_pipeline.causes"
 
 class UnknownPair(UsageError):
     """No record names a subject and provider."""
+
+
+class _UnknownProvider(UnknownPair, UnknownName):
+    """Records name the subject, but not with that provider."""
 
 
 def explain(
@@ -71,7 +75,7 @@ def explain(
     stories = [pair_story(session, pair_lane, subject, name, at) for pair_lane in lanes]
     explanations = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
     if not explanations:
-        raise _unknown(session, subject, name, at)
+        raise _unknown(session, subject, name, at, is_past=at < naive_utc(now))
     return {
         "schema_version": "cavra-pipeline.explanation.v1",
         "product": PRODUCT,
@@ -83,22 +87,22 @@ def explain(
     }
 
 
-def newest_success(session: Session, provider: str, at: datetime) -> datetime | None:
-    """Returns when a provider last accepted a delivery of any lane by an instant; both are UTC without a zone."""
-    parameters: dict[str, object] = {"provider": provider_name(provider), "as_of": at}
-    (row,) = session.rows(_PACKAGE, "newest_success", parameters)
+def _newest_success(session: Session, provider: str, at: datetime) -> datetime | None:
+    """When a provider last accepted a delivery of any lane by an instant; both are UTC without a zone."""
+    (row,) = session.rows(_PACKAGE, "newest_success", {"provider": provider, "as_of": at})
     return row["success_at"]  # type: ignore[return-value]
 
 
-def _unknown(session: Session, subject: str, provider: str, at: datetime) -> UnknownPair:
+def _unknown(session: Session, subject: str, provider: str, at: datetime, *, is_past: bool) -> UnknownPair:
     names = known_providers(session, at, subject=subject)
     if names and provider not in names:
         remedy = use_one_of(provider, names, listed_in=PROVIDERS_LISTED)
-        return UnknownPair("this subject has no delivery to this provider", where="provider", remedy=remedy)
+        return _UnknownProvider("this subject has no delivery to this provider", where="provider", remedy=remedy)
+    what = "there is no delivery, retry or acknowledgement of this subject for this provider"
     return UnknownPair(
-        "there is no delivery, retry or acknowledgement of this subject for this provider at that instant",
+        f"{what} at that instant" if is_past else what,
         where="subject",
-        remedy="Copy both from a retry plan, or name a later instant",
+        remedy="Copy both from a retry plan, or name a later instant" if is_past else "Copy both from a retry plan",
     )
 
 
@@ -167,7 +171,7 @@ def _explanation(
         "released_by": _releases(context, decision, at, has_connector),
         "lines": lines,
     }
-    return {**explanation, **advice(explanation, newest_success(session, story.provider, at))}
+    return {**explanation, **advice(explanation, _newest_success(session, story.provider, at))}
 
 
 def _releases(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.causes.explain import UnknownPair, explain
+from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
@@ -80,22 +80,15 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
         if evidence.is_empty and not evidence.oldest_at:
             remedy = "Run cavra-pipeline import PATH, or cavra-pipeline demo"
             raise UsageError("there is no evidence yet to explain it from", where="explain", remedy=remedy)
-        try:
-            document = explain(
-                session,
-                subject=subject,
-                provider=provider,
-                lane=lane,
-                as_of=as_of or now,
-                now=now,
-                has_connector=connector_check(settings),
-            )
-        except UnknownPair as error:
-            # Without an instant of the caller's own there is no later one.
-            if as_of is None:
-                error.what = error.what.removesuffix(" at that instant")
-                error.remedy = error.remedy.removesuffix(", or name a later instant")
-            raise
+        document = explain(
+            session,
+            subject=subject,
+            provider=provider,
+            lane=lane,
+            as_of=as_of or now,
+            now=now,
+            has_connector=connector_check(settings),
+        )
     answer(document, lambda console, explanation: _show_explanations(console, explanation, settings.live_lanes), _steps)
 
 

@@ -10,10 +10,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from cavra_pipeline.boundary.secrets import secrets_in
+from cavra_pipeline.cli.quoting import safe_quote
 from cavra_pipeline.declared import HeadedOption
-from cavra_pipeline.errors import UsageError, did_you_mean
-from cavra_pipeline.escaping import quoted
+from cavra_pipeline.errors import UnknownName, UsageError, did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,14 +23,6 @@ _OUTPUT: Final = "--output"
 _OF_OUTPUT: Final = "Output"
 #: Stands for a hyphen while a line is wrapped.
 _NO_BREAK: Final = "\N{NON-BREAKING HYPHEN}"
-#: Parameters whose values are names out of a list, which an error repeats.
-_NAMES: Final = frozenset({"lane", "kind", "provider", "schedule", "state"})
-_THERE_IS_NONE: Final = (
-    "there is no such",
-    "no delivery names",
-    "this subject has no delivery",
-    "this playbook has no",
-)
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -113,10 +104,10 @@ class HelpCommand(_WithExamples):
             parameter = next(filter(lambda declared: field in _names_of(declared), self.params), None)
             if parameter is not None:
                 error.where = name_of(parameter)
-                value = value_of(parameter)
+                name = value_of(parameter)
                 # Of a value that is not accepted for another reason, the rule alone is said.
-                if parameter.name in _NAMES and isinstance(value, str) and error.what.startswith(_THERE_IS_NONE):
-                    error.what += "" if secrets_in(value) else f": {quoted(value)}"
+                if isinstance(error, UnknownName) and isinstance(name, str) and (quote := safe_quote(name)):
+                    error.what += f": {quote}"
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

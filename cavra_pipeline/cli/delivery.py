@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -84,15 +84,7 @@ def worker(
     )
     sender = open_sender(settings, clock=clock)
     document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
-    with reading() as session:
-        at = naive_utc(parse_as_of(document["as_of"]))
-        # Of a live run, what became of each retry stands in its row.
-        open_incidents = incidents(session, [at], is_open=True)[at] if document["dry_run"] else []
-
-    def show(console: Terminal, _document: object) -> None:
-        _show_worker_run(console, document, retry_warnings(open_incidents, {"selected": document["selected_retries"]}))
-
-    answer(document, show, "selected_retries", decision_columns(lane))
+    answer(document, _show_worker_run, "selected_retries", decision_columns(lane))
 
 
 @command(
@@ -211,7 +203,17 @@ def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
     show_connector_problems(console, document["connector_problems"])
 
 
-def _show_worker_run(console: Terminal, document: Mapping[str, Any], warnings: Sequence[str]) -> None:
+def _warnings(run: Mapping[str, Any]) -> list[str]:
+    """Which selected retries an open incident makes fail; of a live run, what became of each stands in its row."""
+    if not run["dry_run"] or not run["selected_retries"]:
+        return []
+    at = naive_utc(parse_as_of(run["as_of"]))
+    with reading() as session:
+        open_incidents = incidents(session, [at], is_open=True)[at]
+    return retry_warnings(open_incidents, {"selected": run["selected_retries"]})
+
+
+def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows a worker run: what was selected, what waits and why, what became of it."""
     subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
@@ -238,7 +240,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any], warnings: S
     rows += [(d[subject], d["provider"], f"held: {said(d['held_because'])}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
-        for warning in warnings:
+        for warning in _warnings(document):
             console.print(warning, style="yellow")
         console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")
     show_connector_problems(console, document["connector_problems"])

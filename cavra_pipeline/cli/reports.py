@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli import columns
-from cavra_pipeline.cli.command import OneOf, answers, command
+from cavra_pipeline.cli.command import TABLE, OneOf, answers, command, form_of_answer
 from cavra_pipeline.cli.common import (
     ANY_LANE,
     AS_OF,
@@ -175,7 +175,8 @@ def retry_plan_command(
         }
         evidence = extent(session, as_of or now)
         at = naive_utc(as_of or now)
-        open_incidents = incidents(session, [at], is_open=True)[at] if lane else []
+        is_shown = lane is not None and form_of_answer() == TABLE
+        open_incidents = incidents(session, [at], is_open=True)[at] if is_shown else []
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
 

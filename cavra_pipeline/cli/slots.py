@@ -15,7 +15,7 @@ from cavra_pipeline.cli.common import answer, clock, daemon_of, home, instant_op
 from cavra_pipeline.cli.when import read_end, read_start
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.documents import instant, parse_as_of, shifted
-from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.errors import UnknownName, UsageError, use_one_of
 from cavra_pipeline.lanes import lanes_of
 from cavra_pipeline.slots.ledger import recorded_since, slots_between
 from cavra_pipeline.slots.picture import legend, picture, slots_document
@@ -46,7 +46,7 @@ def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime 
     from cavra_pipeline.schedules import next_ticks
 
     if schedule is not None and schedule not in SCHEDULE_NAMES:
-        raise UsageError("there is no such schedule", where="schedule", remedy=use_one_of(schedule, SCHEDULE_NAMES))
+        raise UnknownName("there is no such schedule", where="schedule", remedy=use_one_of(schedule, SCHEDULE_NAMES))
     until = last or clock()
     first_at = first or shifted(until, -timedelta(days=_DEFAULT_DAYS))
     after = shifted(first_at, -timedelta(microseconds=1))

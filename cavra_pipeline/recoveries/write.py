@@ -12,7 +12,7 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.documents import digest_of, instant, naive_utc
-from cavra_pipeline.errors import Accepts, UsageError, did_you_mean, use_one_of
+from cavra_pipeline.errors import Accepts, UnknownName, UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.emitted import CLOCK_SLACK, date_after, record, save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -184,7 +184,7 @@ def close_recovery(
 def _check(playbook_id: str, provider: str, state: str, external_ref: str | None) -> None:
     """Checks what somebody says of a recovery before anything is written."""
     if state not in CLOSURE_STATES:
-        raise UsageError("there is no such state", where="state", remedy=use_one_of(state, CLOSURE_STATES))
+        raise UnknownName("there is no such state", where="state", remedy=use_one_of(state, CLOSURE_STATES))
     if external_ref is not None and not is_safe_identifier(external_ref):
         raise UsageError(
             "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"
@@ -206,7 +206,7 @@ def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
     near = did_you_mean(word, filter(is_safe_identifier, names), are_ids=True)
     named = f"It is for {', '.join(sorted(filter(is_safe_identifier, names)))}." if of_playbook else near
     remedy = f"{named} See the recoveries there are: cavra-pipeline recoveries".strip()
-    raise UsageError(what, where=where, remedy=remedy)
+    raise UnknownName(what, where=where, remedy=remedy)
 
 
 def _playbooks(history: RecoveryHistory) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
-from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.errors import UnknownName, use_one_of
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.recoveries.causes import cause_of
@@ -102,7 +102,7 @@ def require_known_provider(session: Session, provider: str, at: datetime) -> Non
     names = known_providers(session, naive_utc(at))
     if names and provider_name(provider) not in names:
         remedy = use_one_of(provider, names, listed_in=PROVIDERS_LISTED)
-        raise UsageError("no delivery names this provider", where="provider", remedy=remedy)
+        raise UnknownName("no delivery names this provider", where="provider", remedy=remedy)
 
 
 def incidents(

@@ -14,7 +14,7 @@ from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier, judge
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import Quarantined
 from cavra_pipeline.documents import digest_of, naive_utc
-from cavra_pipeline.errors import UsageError, did_you_mean, use_one_of
+from cavra_pipeline.errors import UnknownName, UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.emitted import CLOCK_SLACK, date_after, record, save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -150,7 +150,9 @@ def _checked_word(lane: Lane, subject: str, provider: str, state: str, by: str) 
     """Checks lane, state and values of an acknowledgement and returns the label."""
     _require_lane(lane)
     if state not in lane.acknowledgement_states:
-        raise UsageError("there is no such state", where="state", remedy=use_one_of(state, lane.acknowledgement_states))
+        raise UnknownName(
+            "there is no such state", where="state", remedy=use_one_of(state, lane.acknowledgement_states)
+        )
     return _checked(lane, subject, provider, by)
 
 
