@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cavra_pipeline.lanes import CLOSING_STATES, Lane
+from cavra_pipeline.sql import literal
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
@@ -16,16 +17,19 @@ _PACKAGE: Final = "cavra_pipeline.reports"
 Unresolved = Mapping[tuple[str, str], int]
 
 
-def unresolved_executions(session: Session, lane: Lane, instants: Sequence[datetime]) -> list[Unresolved]:
+def unresolved_executions(
+    session: Session, lane: Lane, instants: Sequence[datetime], *, watched: str = "watched_records"
+) -> list[Unresolved]:
     """Counts the pairs of a lane whose executions are unresolved, at each instant.
 
     Args:
         session: An open warehouse.
         lane: The retry ladder.
         instants: Ascending instants, UTC without a zone, that one statement may answer together (``stretches``).
+        watched: The table that holds the watched records.
     """
     counts: list[Counter[tuple[str, str]]] = [Counter() for _ in instants]
-    for row in _rows(session, lane, instants, is_by_subject=False):
+    for row in _rows(session, lane, instants, watched, is_by_subject=False):
         for counted in counts[row["first_seen"] - 1 : row["last_seen"]]:
             counted[row["provider"], row["reason"]] += row["execution_count"]
     return list(counts)
@@ -38,17 +42,19 @@ def unresolved_pairs(session: Session, lane: Lane, at: datetime) -> list[dict[st
         Rows with ``subject``, ``provider``, ``reason`` (empty where the execution failed), ``failed_at`` (when it did)
         and ``execution_count``, which is 1.
     """
-    return _rows(session, lane, [at], is_by_subject=True)
+    return _rows(session, lane, [at], "watched_records", is_by_subject=True)
 
 
-def _rows(session: Session, lane: Lane, instants: Sequence[datetime], *, is_by_subject: bool) -> list[dict[str, Any]]:
+def _rows(
+    session: Session, lane: Lane, instants: Sequence[datetime], watched: str, *, is_by_subject: bool
+) -> list[dict[str, Any]]:
     parameters: dict[str, object] = {
         "lane": lane.name,
         "instants": list(instants),
         "closing": CLOSING_STATES,
         "is_by_subject": is_by_subject,
     }
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", parameters)
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", parameters, watched=literal(watched))
     return rows
 
 

@@ -41,20 +41,22 @@ def facts_of(
 
     records = session.rows(_PACKAGE, "lane_records", windowed)
     since = {name: records[0][name] for name in ("runs_since", "plans_since")}
-    newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {**about, **since})
-    counts = session.rows(_PACKAGE, "windowed_counts", windowed)
-    failing, gaps = _failing(session, lane, instants)
+    with (
+        session.kept(_PACKAGE, "watched_in_reach", windowed),
+        session.kept(_PACKAGE, "runs_and_plans", {**about, **since}),
+    ):
+        newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {"instants": instants})
+        counts: list[dict[str, Any]] = session.rows(_PACKAGE, "windowed_counts", windowed)
+        outages = _outages(session, windowed, newest, interval_minutes)
+        failing, gaps = _failing(session, lane, instants)
+        unresolved = unresolved_executions(session, lane, instants, watched="watched_in_reach")
     lists: dict[str, Sequence[Any]] = {
         "unresolved_delivery_count": failing,
-        "unresolved_executions": [
-            by_reason(unresolved) for unresolved in unresolved_executions(session, lane, instants)
-        ],
+        "unresolved_executions": list(map(by_reason, unresolved)),
         **gaps,
         "outstanding_alert_acknowledgement_count": outstanding_counts(session, AlertKinds.of(lane), instants),
-        "skipped_reasons": _skipped_reasons(session, windowed, len(instants)),
-        "outages": _outages(
-            session, {**windowed, "runs_since": since["runs_since"]}, newest, instants, interval_minutes
-        ),
+        "skipped_reasons": _skipped_reasons(session, windowed, [row["skipped_execution_count"] for row in counts]),
+        "outages": outages,
     }
     return [
         {
@@ -69,14 +71,18 @@ def facts_of(
 
 def _outages(
     session: Session,
-    windowed: Mapping[str, object],
+    windowed: Mapping[str, Any],
     newest: Sequence[Mapping[str, Any]],
-    instants: Sequence[datetime],
     interval_minutes: int,
 ) -> list[list[dict[str, object]]]:
     """Those that ended in the window of each instant, and then the one that has not ended, if any."""
     interval = timedelta(minutes=interval_minutes)
-    parameters = {**windowed, "interval_minutes": interval_minutes}
+    instants: Sequence[datetime] = windowed["instants"]
+    parameters = {
+        "instants": instants,
+        "window_starts": windowed["window_starts"],
+        "interval_minutes": interval_minutes,
+    }
     ended = spread(
         session.rows(_PACKAGE, "outages", parameters),
         len(instants),
@@ -153,9 +159,11 @@ def _approval_gaps(
     return gaps
 
 
-def _skipped_reasons(session: Session, windowed: dict[str, object], instants: int) -> list[dict[str, int]]:
-    """In the window of each instant how many executions were skipped, by reason."""
-    reasons: list[dict[str, int]] = [{} for _ in range(instants)]
+def _skipped_reasons(session: Session, windowed: dict[str, object], counts: Sequence[int]) -> list[dict[str, int]]:
+    """In the window of each instant how many executions were skipped, by reason; ``counts``: how many in all."""
+    reasons: list[dict[str, int]] = [{} for _ in counts]
+    if not any(counts):
+        return reasons
     rows: list[dict[str, Any]] = session.rows(_PACKAGE, "skipped_reasons", windowed)
     for row in rows:
         reasons[row["number"] - 1][row["reason"]] = row["skipped_count"]

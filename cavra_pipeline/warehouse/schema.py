@@ -60,7 +60,7 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 16
+VERSION: Final = 17
 
 #: Macros that reports ask by, in the order in which they are created.
 MACROS: Final = (

@@ -53,6 +53,7 @@ class Session:
     def __init__(self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None) -> None:
         self._connection = connection
         self._memory = memory
+        self._mark: str | None = None
 
     def run(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> None:
         """Runs a statement for its effect."""
@@ -119,7 +120,9 @@ class Session:
         """Returns the mutable cache for the current evidence; an empty dict without a memory."""
         if self._memory is None:
             return {}
-        return self._memory.of(str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"]))
+        # Only readers have a memory, and a reader sees one state of the evidence.
+        self._mark = self._mark or str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"])
+        return self._memory.of(self._mark)
 
     def execute(self, sql: str) -> None:
         """Runs a statement that is made from a declared table, such as a table's definition."""
@@ -147,6 +150,16 @@ class Session:
                         self.run(_PACKAGE, "drop_staged", table=name)
                     else:
                         self._connection.unregister(name)
+
+    @contextmanager
+    def kept(self, package: str, name: str, parameters: dict[str, object]) -> Iterator[None]:
+        """Keeps the answer to a statement under its name for the statements run inside, so that it is read once."""
+        self._execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {statement(package, name)}", parameters)
+        try:
+            yield
+        finally:
+            with suppress(duckdb.TransactionException):
+                self.run(_PACKAGE, "drop_staged", table=name)
 
     def _make(self, name: str, table: Rows) -> None:
         columns = ", ".join(f"unnest(${column}::{type_}[]) AS {column}" for column, type_ in table.types.items())

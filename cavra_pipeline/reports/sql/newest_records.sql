@@ -8,14 +8,8 @@ WITH by_instant AS (
         arg_max({
             'id': coalesce(nullif(retry_plan_id, ''), session_id), 'at': created_at
         }, (created_at, session_id)) FILTER (record_type = 'retry_plan') AS plan
-    FROM evidence
-    ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
-    WHERE
-        lane = $lane AND created_at >= least(
-            coalesce($runs_since::TIMESTAMP, TIMESTAMP '-infinity'),
-            coalesce($plans_since::TIMESTAMP, TIMESTAMP '-infinity')
-        )
-        AND created_at <= list_max($instants::TIMESTAMP[]) AND record_type IN ('worker_run', 'retry_plan')
+    FROM runs_and_plans
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON runs_and_plans.created_at <= instants.as_of
     GROUP BY instants.number
 ),
 

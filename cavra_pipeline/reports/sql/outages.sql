@@ -2,10 +2,8 @@
 -- instants that report each: those that see the run which ended it, while that is in their window.
 WITH runs AS (
     SELECT created_at AS run_at, lead(created_at) OVER (ORDER BY created_at, session_id) AS next_run_at
-    FROM worker_runs
-    WHERE
-        lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
-        AND created_at >= coalesce($runs_since::TIMESTAMP, TIMESTAMP '-infinity')
+    FROM runs_and_plans
+    WHERE record_type = 'worker_run'
 ),
 
 placed AS (

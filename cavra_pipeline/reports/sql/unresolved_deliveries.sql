@@ -1,7 +1,7 @@
 -- Failing pairs with what was last acknowledged of each, and the instants that see them so.
 WITH failing AS MATERIALIZED (
     SELECT subject, provider, failing_since, first_seen, last_seen
-    FROM failing_states($lane, $instants::TIMESTAMP[])
+    FROM failing_states($lane, $instants::TIMESTAMP[], watched := 'watched_in_reach')
 ),
 
 answers AS (
@@ -12,7 +12,10 @@ answers AS (
         created_at,
         lead(created_at) OVER answered AS next_at,
         row_number() OVER answered AS place
-    FROM attributed_records($lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($instants::TIMESTAMP[]))
+    FROM attributed_records(
+        $lane, list_max($instants::TIMESTAMP[]),
+        settled_by := list_min($instants::TIMESTAMP[]), watched := 'watched_in_reach'
+    )
     SEMI JOIN failing USING (subject, provider)
     WHERE record_type = 'acknowledgement'
     WINDOW answered AS (PARTITION BY subject, provider ORDER BY created_at, session_id)

@@ -2,12 +2,16 @@
 -- by provider and by the reason why one was skipped, and by subject if wanted. Read from the histories of those pairs:
 -- executions, successful deliveries and acknowledgements, in order of (created_at, session_id).
 WITH records AS MATERIALIZED (
-    FROM attributed_records($lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($instants::TIMESTAMP[]))
+    FROM attributed_records(
+        $lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($instants::TIMESTAMP[]), watched := {{watched}}
+    )
 ),
 
 deliveries AS MATERIALIZED (
     SELECT subject, provider, created_at, session_id
-    FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($instants::TIMESTAMP[]))
+    FROM attributed_outcomes(
+        $lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($instants::TIMESTAMP[]), watched := {{watched}}
+    )
     WHERE NOT is_failed
 ),
 

@@ -2,7 +2,8 @@
 -- the first mark at or after it on, and a window holds what counts at its instant less what counts at its start.
 WITH outcomes AS MATERIALIZED (
     FROM attributed_outcomes(
-        $lane, list_max($instants::TIMESTAMP[]), settled_by := list_min($window_starts::TIMESTAMP[])
+        $lane, list_max($instants::TIMESTAMP[]),
+        settled_by := list_min($window_starts::TIMESTAMP[]), watched := 'watched_in_reach'
     )
 ),
 
@@ -24,25 +25,26 @@ seen AS (
         CASE WHEN record_type = 'worker_run' THEN selected_retry_count END AS selected_retry_count,
         (record_type = 'worker_run' AND schedule_enabled IS NOT DISTINCT FROM false)::BIGINT AS disabled_schedule_count,
         (record_type = 'retry_plan')::BIGINT AS retry_plan_count,
-        CASE WHEN record_type = 'retry_plan' THEN retryable_count END AS retryable_count,
-        (record_type = 'execution')::BIGINT AS execution_record_count,
-        (record_type = 'execution' AND status <> 'delivered')::BIGINT AS failed_execution_count,
-        (record_type = 'execution' AND status = 'delivered')::BIGINT AS delivered_execution_count,
-        (record_type = 'execution' AND status = 'skipped')::BIGINT AS skipped_execution_count,
-        0 AS failed_delivery_count,
-        0 AS failed_after_delivery_count
-    FROM evidence
+        CASE WHEN record_type = 'retry_plan' THEN retryable_count END AS retryable_count
+    FROM runs_and_plans
+    WHERE created_at > list_min($window_starts::TIMESTAMP[])
+    UNION ALL BY NAME
+    SELECT
+        created_at,
+        1 AS execution_record_count,
+        (execution_status <> 'delivered')::BIGINT AS failed_execution_count,
+        (execution_status = 'delivered')::BIGINT AS delivered_execution_count,
+        (execution_status = 'skipped')::BIGINT AS skipped_execution_count
+    FROM executions
     WHERE
         lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
         AND created_at > list_min($window_starts::TIMESTAMP[])
-        AND record_type IN ('worker_run', 'retry_plan', 'execution')
     UNION ALL BY NAME
     -- Every failed delivery is watched.
     SELECT created_at, 1 AS failed_delivery_count
-    FROM watched_records
+    FROM watched_in_reach
     WHERE
-        lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
-        AND created_at > list_min($window_starts::TIMESTAMP[])
+        created_at > list_min($window_starts::TIMESTAMP[])
         AND record_type = 'delivery' AND is_failed AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed))
     UNION ALL BY NAME
     SELECT created_at, 1 AS failed_after_delivery_count

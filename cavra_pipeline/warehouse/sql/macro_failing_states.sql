@@ -1,9 +1,9 @@
 -- How each (subject, provider) pair of a lane is failing at the instants, which ascend: one row for each newest failure
 -- and the instants, first_seen to last_seen, that see it so. A pair's failures are its deliveries in order of
 -- (created_at, session_id) until one of them succeeds: then it is settled for good (contract section 6).
-CREATE OR REPLACE MACRO failing_states(lane_name, instants) AS TABLE
+CREATE OR REPLACE MACRO failing_states(lane_name, instants, watched := 'watched_records') AS TABLE
 WITH outcomes AS MATERIALIZED (
-    FROM attributed_outcomes(lane_name, list_max(instants), settled_by := list_min(instants))
+    FROM attributed_outcomes(lane_name, list_max(instants), settled_by := list_min(instants), watched := watched)
 ),
 
 -- Pairs that were settled before the first instant are no longer failing at any.
