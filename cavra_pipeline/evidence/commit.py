@@ -199,7 +199,7 @@ def _insert_records(session: Session, group: Group) -> int:
     rows = group.buffer.rows()
     if rows is None:
         return 0
-    made_here = ("drop_day", "file_name", "line_number", "is_current")
+    made_here = ("drop_day", "file_name", "line_number", "is_current", "session_key", "subject_key")
     columns = ", ".join(name for name, _, _ in EVIDENCE_COLUMNS if name not in made_here)
     bits, mask = str(LINE_BITS), str(LINE_MASK)
     # Lists by the number of the landing file: a join with a table of them takes longer.

@@ -41,6 +41,8 @@ DERIVED: Final = (
     ("file_name", "VARCHAR", "Name of the landing file"),
     ("line_number", "BIGINT", "Line in the landing file"),
     ("is_current", "BOOLEAN", "Whether this is the newest version of its session_id"),
+    ("session_key", "BIGINT", "63 bits of the MD5 of session_id, by which other versions are found"),
+    ("subject_key", "BIGINT", "63 bits of the MD5 of subject, by which a subject's history is found"),
 )
 
 
@@ -55,9 +57,9 @@ EVIDENCE_COLUMNS: Final = (
     *DERIVED,
 )
 
-#: Columns of which hardly two values are the same, and the one that counts up.
+#: Texts of which hardly two are the same, and numbers that hardly repeat.
 _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
-_RISING: Final = "line_number"
+_VARIED: Final = frozenset({"line_number", "session_key", "subject_key"})
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
 VERSION: Final = 17
@@ -109,7 +111,7 @@ def _compression(name: str, type_: str) -> str:
     """How a column is stored, so that DuckDB need not try every way on each (docs/decisions/0005-ingest-speed.md)."""
     if type_ == "VARCHAR":
         return " USING COMPRESSION zstd" if name in _UNIQUE else " USING COMPRESSION dict_fsst"
-    return " USING COMPRESSION rle" if type_ == "BIGINT" and name != _RISING else ""
+    return " USING COMPRESSION rle" if type_ == "BIGINT" and name not in _VARIED else ""
 
 
 def create(session: Session, storage: Storage) -> None:
@@ -182,7 +184,8 @@ def _create_tables(session: Session, storage: Storage) -> None:
     if storage.had_a_row:
         _fill_once(session)
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
-    # Views and other macros are written with these three.
+    # Views, other macros and statements are written with these.
+    session.run(_PACKAGE, "macro_key_of")
     session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
     session.run(_PACKAGE, "macro_has_new_subjects", lanes_of_new_subjects=literals(LANES_OF_NEW_SUBJECTS))

@@ -91,7 +91,7 @@ def plant(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
         table = pa.Table.from_pylist(list(rows), schema=empty.schema)
         connection.register("planted_rows", table)
         connection.execute("INSERT INTO evidence_records BY NAME SELECT * FROM planted_rows")
-        watched = "SELECT * EXCLUDE (row_id, is_watched, drop_day, file_name) FROM watchable_records"
+        watched = "SELECT * EXCLUDE (row_id, session_key, is_watched, drop_day, file_name) FROM watchable_records"
         connection.execute(f"INSERT INTO watched_records BY NAME {watched}")
         _count(connection)
 

@@ -6,4 +6,4 @@ SELECT coalesce(lane, ''), created_at::DATE
 FROM evidence_records
 SEMI JOIN (SELECT drop_day, file_name FROM staged_drops WHERE error IS NULL) AS staged USING (drop_day, file_name)
 UNION
-SELECT coalesce(lane, ''), created_at::DATE FROM evidence_records WHERE session_id IN (SELECT session_id FROM duplicated_ids)
+SELECT coalesce(lane, ''), created_at::DATE FROM evidence_records WHERE session_key IN (SELECT session_key FROM duplicated_ids)

@@ -8,6 +8,6 @@ FROM (
             PARTITION BY session_id ORDER BY drop_day DESC, file_name DESC, line_number DESC
         ) = 1 AS is_newest
     FROM evidence_records
-    WHERE session_id IN (SELECT session_id FROM duplicated_ids)
+    WHERE session_key IN (SELECT session_key FROM duplicated_ids)
 ) AS ranked
 WHERE evidence_records.rowid = ranked.row_id AND evidence_records.is_current <> ranked.is_newest

@@ -6,6 +6,6 @@ FROM (
     FROM evidence_records
     SEMI JOIN (SELECT drop_day, file_name FROM staged_drops WHERE error IS NULL) AS staged USING (drop_day, file_name)
     UNION ALL
-    SELECT created_at FROM evidence_records WHERE session_id IN (SELECT session_id FROM duplicated_ids)
+    SELECT created_at FROM evidence_records WHERE session_key IN (SELECT session_key FROM duplicated_ids)
 )
 HAVING count(*) > 0

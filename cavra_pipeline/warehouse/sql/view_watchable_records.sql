@@ -7,6 +7,7 @@ SELECT
 FROM (
     SELECT
         rowid AS row_id,
+        session_key,
         record_type,
         lane,
         subject,
