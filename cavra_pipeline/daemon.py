@@ -1,6 +1,7 @@
 """Heartbeats of Dagster's daemon, as its instance stores them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,6 +24,10 @@ from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.observations import LONGEST_PAUSE
 
+#: So long after `cavra-pipeline dev` has started it, a daemon without a heartbeat is starting, not down.
+STARTS_WITHIN: Final = timedelta(minutes=2)
+#: The file of a home whose time says when `cavra-pipeline dev` started; there only while it runs.
+_STARTED: Final = "dev.started"
 _SENSORS: Final = tuple(instigator.name for instigator in DESIRED_STATE if instigator.kind == SENSOR)
 
 
@@ -58,8 +63,35 @@ def daemon_before_until(instance: dg.DagsterInstance) -> datetime | None:
     return datetime.fromtimestamp(float(stored), UTC) if stored else None
 
 
-def daemon_word(beats: Mapping[str, Heartbeat], now: datetime) -> str:
-    """Returns ``alive``, ``silent`` or ``never_seen``, by the part that ticks the sensors: it evaluates alerts."""
+@contextmanager
+def recorded_start(settings: Settings) -> Iterator[None]:
+    """Records, while the block runs, that a daemon of this home is started now."""
+    path = settings.home / _STARTED
+    path.unlink(missing_ok=True)
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def is_starting(settings: Settings, beats: Mapping[str, Heartbeat], now: datetime) -> bool:
+    """Returns whether a daemon was started a moment ago and its first heartbeat is still to come."""
+    try:
+        started_at = datetime.fromtimestamp((settings.home / _STARTED).stat().st_mtime, UTC)
+    except OSError:
+        return False
+    sensor = beats.get("SENSOR")
+    return abs(now - started_at) < STARTS_WITHIN and not (sensor and sensor.at >= started_at)
+
+
+def daemon_word(settings: Settings, beats: Mapping[str, Heartbeat], now: datetime) -> str:
+    """Returns ``alive``, ``starting``, ``silent`` or ``never_seen``, by the part that ticks the sensors.
+
+    That part evaluates the alerts.
+    """
+    if is_starting(settings, beats, now):
+        return "starting"
     return "silent" if "SENSOR" in silent_daemons(beats, now) else "alive" if beats else "never_seen"
 
 
@@ -102,10 +134,10 @@ def _is_current(instance: dg.DagsterInstance, row: InstigatorState, now: datetim
     return any(tick.status != TickStatus.STARTED for tick in ticks)
 
 
-def daemon_and_alerts(instance: dg.DagsterInstance, now: datetime) -> dict[str, Any]:
-    """Returns the `daemon_word` of an instance, and whether alerts are evaluated, by the names the API gives them."""
+def daemon_and_alerts(settings: Settings, instance: dg.DagsterInstance, now: datetime) -> dict[str, Any]:
+    """Returns a home's `daemon_word`, and whether alerts are evaluated, by the names the API gives them."""
     return {
-        "daemon": daemon_word(heartbeats(instance), now),
+        "daemon": daemon_word(settings, heartbeats(instance), now),
         "are_alerts_evaluated": are_alerts_evaluated(instance, now),
     }
 
@@ -114,9 +146,10 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     """Returns how the Dagster daemon of a home stands.
 
     Returns:
-        ``state`` (``never_seen``, ``alive`` or ``silent``) of the part that ticks the sensors, ``last_heartbeat_at``
-        and ``age_minutes`` of the newest heartbeat, ``silent``, the parts without one for too long, and
-        ``are_alerts_evaluated``. No instance is made where there is none yet.
+        ``state`` (``never_seen``, ``starting``, ``alive`` or ``silent``) of the part that ticks the sensors,
+        ``last_heartbeat_at`` and ``age_minutes`` of the newest heartbeat, ``silent``, the parts without one for too
+        long, none while it starts, ``are_alerts_evaluated``, and ``alerts_evaluated_at``, since when all are. No
+        instance is made where there is none yet.
 
     Raises:
         UsageError: ``DAGSTER_HOME`` names a folder that there is not.
@@ -127,9 +160,10 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
         beats, is_evaluated = _read(settings, now)
     newest = max((beat.at for beat in beats.values()), default=None)
-    silent = silent_daemons(beats, now)
+    state = daemon_word(settings, beats, now)
+    silent = silent_daemons(beats, now) if state != "starting" else []
     return {
-        "state": daemon_word(beats, now),
+        "state": state,
         "last_heartbeat_at": instant(newest),
         # A beat after `now` was read is no age below zero.
         "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,

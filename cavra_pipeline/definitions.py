@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -75,7 +76,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessReports:
     """Opens the Dagster instance for a service that makes reports outside a run."""
     environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
-    return RunlessReports(settings, environ, clock, daemon_and_alerts)
+    return RunlessReports(settings, environ, clock, partial(daemon_and_alerts, settings))
 
 
 def materialize(

@@ -21,7 +21,7 @@ _log = logging.getLogger("cavra_pipeline.private")
 
 #: What the product makes in a home.
 _FOLDERS: Final = ("landing", "dagster", "reports")
-_FILES: Final = ("warehouse.duckdb*", "state.db*", "demo.json", "dev.log")
+_FILES: Final = ("warehouse.duckdb*", "state.db*", "demo.json", "dev.log", "dev.started")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 

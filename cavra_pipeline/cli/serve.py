@@ -202,6 +202,7 @@ def dev(port: int, host: str, console_port: int) -> None:
     """
     # Refuses here what Dagster, whose own refusal would be in the log, could not load.
     import cavra_pipeline.definitions  # noqa: F401
+    from cavra_pipeline.daemon import recorded_start
 
     settings = home()
     log = settings.home / "dev.log"
@@ -221,7 +222,7 @@ def dev(port: int, host: str, console_port: int) -> None:
         log,
     )
     err = standard_error()
-    with programs.running():
+    with recorded_start(settings), programs.running():
         if programs.wait_until_ready():
             for line in (f"Dagster UI  {ui}", f"Console     {console}", f"Log         {log}", "Ctrl+C ends both."):
                 err.print(line)

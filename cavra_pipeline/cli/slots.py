@@ -65,7 +65,7 @@ def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime 
 
 
 def _show(console: Terminal, rows: list[dict[str, Any]], document: dict[str, Any]) -> None:
-    is_running = daemon_of(home(), clock())["state"] == "alive"
+    is_running = tables.is_daemon_on(daemon_of(home(), clock()))
     _show_runs(console, rows, is_running=is_running)
     since = document["recorded_since"]
     if rows and since and parse_as_of(since) > parse_as_of(document["from"]):

@@ -108,6 +108,8 @@ def daemon_words(daemon: Mapping[str, Any]) -> str:
     """Returns the state of the Dagster daemon in words."""
     if daemon["state"] == "unknown":
         return "unknown: Dagster's instance can't be opened (cavra-pipeline doctor)"
+    if daemon["state"] == "starting":
+        return "starting; no heartbeat yet"
     if daemon["age_minutes"] is None:
         return "not running; cavra-pipeline dev starts it"
     heartbeat, silent = f"heartbeat {ago(daemon['age_minutes'])}", some(daemon["silent"])
@@ -116,6 +118,11 @@ def daemon_words(daemon: Mapping[str, Any]) -> str:
     if daemon["state"] == "alive":
         return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
     return f"not running, last {heartbeat}; cavra-pipeline dev starts it"
+
+
+def is_daemon_on(daemon: Mapping[str, Any]) -> bool:
+    """Returns whether Dagster's daemon, as `daemon_of` returns it, runs or is starting."""
+    return daemon["state"] in ("alive", "starting")
 
 
 def is_daemon_off(daemon: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import shlex
 import socket
 import stat
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli.common import clock
 from cavra_pipeline.cli.doctor import _PARTS, _run_check
 from cavra_pipeline.cli.tables import daemon_words
-from cavra_pipeline.daemon import daemon_state
+from cavra_pipeline.daemon import STARTS_WITHIN, daemon_state, recorded_start
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
@@ -366,6 +367,36 @@ def test_a_daemon_whose_heartbeat_is_late_is_not_called_alive(tmp_path: Path, ag
     words = daemon_words(daemon_state(made, clock()))
     assert says in words
     assert ("alive" in words) == (age == 1)
+
+
+@pytest.mark.parametrize("last_beat_minutes", [None, 3, 60])
+def test_a_daemon_that_was_started_a_moment_ago_is_starting(tmp_path: Path, last_beat_minutes: int | None) -> None:
+    made, now = home_with(tmp_path, [delivery()]), clock()
+    if last_beat_minutes:
+        with dagster_instance(made) as instance:
+            beat = now.timestamp() - last_beat_minutes * 60
+            instance.add_daemon_heartbeat(DaemonHeartbeat(beat, "SENSOR", "one", []))
+    with recorded_start(made):
+        daemon = daemon_state(made, now)
+        said = command(made.home, "status").out
+        late = daemon_state(made, now + STARTS_WITHIN + timedelta(seconds=5))
+
+    assert (daemon["state"], daemon["silent"]) == ("starting", [])
+    assert "daemon      starting; no heartbeat yet" in said
+    assert "not running" not in said
+    assert late["state"] == ("silent" if last_beat_minutes else "never_seen")
+    # Nothing is left that could call a daemon starting once it has ended.
+    assert daemon_state(made, now)["state"] != "starting"
+    assert "starting" not in command(made.home, "status").out
+
+
+def test_a_daemon_that_has_given_its_first_heartbeat_is_alive_at_once(tmp_path: Path) -> None:
+    made = home_with(tmp_path, [delivery()])
+    with recorded_start(made), dagster_instance(made) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(clock().timestamp(), "SENSOR", "one", []))
+        words = daemon_words(daemon_state(made, clock()))
+
+    assert words == "alive, heartbeat just now"
 
 
 def test_doctor_refuses_a_landing_zone_that_is_no_folder(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ function headline({ alerts, alert_count: count }, isIdle) {
 
 /** When each schedule is due next, for `downStep`; empty where no daemon runs, and of a past instant. */
 export async function dueSchedules(context) {
-  if (isPast() || context.status?.dagster.daemon !== "alive") return [];
+  if (isPast() || !isDaemonUp(context)) return [];
   return (await askIfThere("/slots", { since: new Date(clock()).toISOString() }))?.schedules ?? [];
 }
 
@@ -72,6 +72,8 @@ export function downStep(context, lanes, schedules) {
 
 /** What a person does about an alert: of a worker that is down, as on the overview. */
 export const stepOf = (alert, context, schedules) => (alert.kind === "worker_down" ? downStep(context, LANES.filter((lane) => lane === alert.subject), schedules) : alert.action);
+
+export const isDaemonUp = (context) => ["alive", "starting"].includes(context.status?.dagster.daemon);
 
 export const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
 

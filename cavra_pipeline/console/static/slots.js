@@ -1,5 +1,6 @@
 // Scheduled runs: which were on time, late or missed, and why.
 
+import { isDaemonUp } from "./alerts.js";
 import { ask, askIfThere } from "./api.js";
 import { downLanesOf, downLinks } from "./causes.js";
 import { LANES, SCHEDULES, choice, command, el, facts, field, hash, emptyState, listed, now, plural, stamp, tag, time, words } from "./dom.js";
@@ -30,7 +31,7 @@ export async function render(params, context) {
   const downLanes = hasEvidence(lanes) ? downLanesOf(lanes) : [];
   const notes = [downLanes.length > 0 && el("p", { class: "notice" }, el("strong", {}, `${plural(downLanes.length, "worker is", "workers are")} down, as evidence of their runs shows: `), downLinks(downLanes), "."),
     answer.slot_count > 0 && isPartial && el("p", {}, `Recorded since ${stamp(answer.recorded_since)}; nothing is known of scheduled runs before.`)];
-  if (!answer.slot_count) return [form, notes, emptyState("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", command("cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), "."), schedulesTable(answer)];
+  if (!answer.slot_count) return [form, notes, emptyState("No scheduled run is known in these days.", isDaemonUp(context) ? "Each is recorded once it is due" : ["Dagster's daemon records them (", command("cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), "."), schedulesTable(answer)];
   return [form, notes, facts(Object.entries(answer.counts).map(([name, count]) => [words(name), count])),
     names.length > 0 && timeline("Over time", `${stamp(isPartial ? answer.recorded_since : answer.from)} to ${stamp(answer.to)}: ${summary}.`, rows, Math.max(from, recordedAt), to, { below: [colourKey("Runs", VERDICTS)] }),
     schedulesTable(answer),
