@@ -105,6 +105,27 @@ def are_alerts_evaluated(instance: dg.DagsterInstance, now: datetime) -> bool:
     return all((name, kind) in rows and _is_current(instance, rows[name, kind], now) for name in _SENSORS)
 
 
+def alerts_evaluated_at(instance: dg.DagsterInstance) -> datetime | None:
+    """Returns since when every alert has been evaluated: the oldest of the last ticks of the sensors that are on.
+
+    None where one of them has not ticked yet.
+    """
+    kind = InstigatorType.SENSOR
+    rows = newest_rows(instance.all_instigator_state(instigator_type=kind))
+    running = [row for name in _SENSORS if (row := rows.get((name, kind))) and row.status != InstigatorStatus.STOPPED]
+    ticked = [_ticked_at(instance, row) for row in running]
+    return datetime.fromtimestamp(min(ticked), UTC) if ticked and all(ticked) else None
+
+
+def _ticked_at(instance: dg.DagsterInstance, row: InstigatorState) -> float:
+    data = row.instigator_data
+    if isinstance(data, SensorInstigatorData) and data.last_tick_success_timestamp:
+        return data.last_tick_success_timestamp
+    done = [TickStatus.SUCCESS, TickStatus.SKIPPED]
+    ticks = instance.get_ticks(row.instigator_origin_id, row.selector_id, statuses=done, limit=1)
+    return max((tick.end_timestamp or tick.timestamp for tick in ticks), default=0.0)
+
+
 def newest_rows(rows: Iterable[InstigatorState]) -> dict[tuple[str, InstigatorType], InstigatorState]:
     """Returns the state of each schedule and sensor by its name and kind.
 
@@ -156,9 +177,9 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
         PipelineError: The instance can't be opened or read.
     """
     beats: Mapping[str, Heartbeat] = {}
-    is_evaluated = False
+    is_evaluated, evaluated_at = False, None
     if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
-        beats, is_evaluated = _read(settings, now)
+        beats, is_evaluated, evaluated_at = _read(settings, now)
     newest = max((beat.at for beat in beats.values()), default=None)
     state = daemon_word(settings, beats, now)
     silent = silent_daemons(beats, now) if state != "starting" else []
@@ -169,13 +190,14 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
         "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,
         "silent": [kind.lower() for kind in silent],
         "are_alerts_evaluated": is_evaluated,
+        "alerts_evaluated_at": instant(evaluated_at),
     }
 
 
-def _read(settings: Settings, now: datetime) -> tuple[Mapping[str, Heartbeat], bool]:
+def _read(settings: Settings, now: datetime) -> tuple[Mapping[str, Heartbeat], bool, datetime | None]:
     try:
         with dagster_instance(settings) as instance:
-            return heartbeats(instance), are_alerts_evaluated(instance, now)
+            return heartbeats(instance), are_alerts_evaluated(instance, now), alerts_evaluated_at(instance)
     except PipelineError:
         raise
     except Exception as error:  # noqa: BLE001 -- dagster.yaml and its databases can be wrong in any way

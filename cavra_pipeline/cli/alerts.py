@@ -201,7 +201,10 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         ]
         muted = muted_counts(ordered)
         counts = f"{document['alert_count']:,}{f' ({muted_words(*muted)})' if any(muted) else ''}"
-        console.facts(f"Open alerts: {counts}", rows)
+        # To the second: a run that has come since then does not show yet.
+        at = daemon["alerts_evaluated_at"] if not stale else None
+        evaluated = f", evaluated at {at[11:19]} UTC" if at else ""
+        console.facts(f"Open alerts: {counts}{evaluated}", rows)
         if covered:
             console.facts(f"{muted_words(len(covered), 0).capitalize()} (--json lists them)", _covered_rows(covered))
     else:

@@ -190,6 +190,7 @@ def daemon_of(settings: Settings, now: datetime) -> dict[str, Any]:
             "age_minutes": None,
             "silent": [],
             "are_alerts_evaluated": None,
+            "alerts_evaluated_at": None,
         }
 
 

@@ -107,6 +107,19 @@ def test_alerts_are_not_said_to_be_none_before_the_first_evaluation() -> None:
     assert "not running" in evaluation_words({"state": "silent", "are_alerts_evaluated": False}, 0)
 
 
+def test_open_alerts_say_when_they_were_evaluated_once_all_were(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = {"state": "alive", "are_alerts_evaluated": True, "alerts_evaluated_at": "2026-06-25T11:58:07+00:00"}
+    monkeypatch.setattr("cavra_pipeline.cli.alerts.daemon_of", lambda _settings, _now: daemon)
+    assert "Open alerts: 2, evaluated at 11:58:07 UTC" in run("list").output
+
+    daemon["are_alerts_evaluated"] = False
+    assert "evaluated at" not in run("list").output
+    daemon.update(state="unknown", are_alerts_evaluated=None, alerts_evaluated_at=None)
+    assert "Open alerts: 2\n" in run("list").output
+
+
 def test_every_kind_has_a_noun_for_one_and_for_several() -> None:
     nouns = [noun for kind in KINDS.values() for noun in kind.noun]
 

@@ -16,7 +16,7 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from cavra_pipeline.daemon import are_alerts_evaluated
+from cavra_pipeline.daemon import alerts_evaluated_at, are_alerts_evaluated
 from cavra_pipeline.desired_state import DESIRED_STATE, SENSOR
 from cavra_pipeline.resources import dagster_instance
 from tests.dagster_tests.runs import new_home
@@ -62,3 +62,18 @@ def test_a_sensor_that_has_not_ticked_since_a_pause_leaves_alerts_as_they_were(
         ticked(instance, NAMES[-1], minutes, is_on=is_on)
 
         assert are_alerts_evaluated(instance, NOW) is is_evaluated
+
+
+def test_alerts_are_of_the_oldest_tick_of_a_sensor_that_is_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = new_home(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(settings.dagster_home))
+    with dagster_instance(settings) as instance:
+        assert alerts_evaluated_at(instance) is None
+        ticked(instance, NAMES[0], 2)
+        ticked(instance, NAMES[1], 600, is_on=False)
+        for name in NAMES[2:-1]:
+            ticked(instance, name, 0)
+        assert alerts_evaluated_at(instance) == NOW - timedelta(minutes=2)
+
+        ticked(instance, NAMES[-1], None)
+        assert alerts_evaluated_at(instance) is None, "its first tick is under way"
