@@ -92,13 +92,16 @@ def _show_runs(console: Terminal, rows: list[dict[str, Any]], *, is_running: boo
         console.print(f"No scheduled run of this range is known: {how}.")
         console.print("What a worker missed by its evidence, imported months included, is in retry-health.")
         return
-    lines = picture(rows)
+    runs = Counter(row["schedule"] for row in rows)
+    # The mark of one run alone is no picture; the table of verdicts has that run.
+    lines = picture(row for row in rows if runs[row["schedule"]] > 1)
     for schedule, days in groupby(lines, key=lambda line: line[0]):
         # A day of half-hours and its date fit into 80 columns; the name of the schedule beside them would not.
         console.print(shown(schedule, "bold"))
         for _, day, marks in days:
             console.print(f"  {day}  {marks}", soft_wrap=True)
-    console.print(legend(marks for _, _, marks in lines), style="dim")
+    if lines:
+        console.print(legend(marks for _, _, marks in lines), style="dim")
     counts = Counter((row["schedule"], row["verdict"], _words(row["cause"])) for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
     console.table("Verdicts", ("schedule", "verdict", "cause", "runs"), counted)

@@ -73,6 +73,17 @@ def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Setting
     assert "Recorded since" not in answer("scheduled-runs", "--from", "2026-06-25T23:00:00Z", "--to", "2026-06-26")
 
 
+def test_one_run_alone_has_no_picture_but_its_row(home: Settings) -> None:
+    keep(home, [DOWN])
+    said = answer("scheduled-runs", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
+
+    assert "2026-06-25  D" not in said
+    assert "D daemon down" not in said
+    assert "recovery_retry_worker  missed   daemon down     1" in said
+    keep(home, [DOWN, DOWN])
+    assert "2026-06-25  DD\n" in answer("scheduled-runs", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
+
+
 def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then(home: Settings) -> None:
     keep(home, [Verdict(VerdictKind.ON_TIME, None, AT, "run-1"), DOWN])
 
