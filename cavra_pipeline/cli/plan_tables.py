@@ -115,8 +115,10 @@ def show_plan(
         ],
     )
     if rows:
-        columns = ["subject", "provider", "state", "HTTP", "failures", *["due (UTC)"] * bool(counted["waiting"])]
-        console.table("Failing deliveries", columns, [_plan_cells(row, uncleared)[: len(columns)] for row in rows])
+        columns = ["subject", "provider", "state", *["due"] * bool(counted["waiting"]), "failures", "HTTP"]
+        cells = [_plan_cells(row, uncleared, plan["as_of"]) for row in rows]
+        title = "Failing deliveries (UTC)" if counted["waiting"] else "Failing deliveries"
+        console.table(title, columns, [[row[name] for name in columns] for row in cells])
         if needs_words := _needs_words(rows):
             console.print(needs_words, style="dim")
         if any(row["needs"] == "approval" for row in rows):
@@ -137,13 +139,19 @@ def _needs_words(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{need}; so {'does' if later == 1 else 'do'} {later:,} of those waiting" if later else need
 
 
-def _plan_cells(row: Mapping[str, Any], uncleared: Mapping[tuple[str, str], str | None]) -> tuple[Any, ...]:
+def _due(moment: str, as_of: str) -> str:
+    """When a delivery is due: the time alone if that is today, so that the table has room at 80 columns."""
+    day, _, time = short_time(moment).partition(" ")
+    return time if day == short_time(as_of).partition(" ")[0] else near_time(moment, as_of)
+
+
+def _plan_cells(row: Mapping[str, Any], uncleared: Mapping[tuple[str, str], str | None], as_of: str) -> dict[str, Any]:
     said = uncleared.get((row["subject"], row["provider"])) if row["state"] == "held" else None
-    return (
-        row["subject"],
-        row["provider"],
-        level(f"{row['state']}: {said}" if said else row["state"]),
-        ", ".join(map(str, row["failed_status_codes"])) or "-",
-        f"{row['retry_count']} of {row['max_retry_attempts']}",
-        near_time(row["next_retry_at"]) if row["state"] == "waiting" else None,
-    )
+    return {
+        "subject": row["subject"],
+        "provider": row["provider"],
+        "state": level(f"{row['state']}: {said}" if said else row["state"]),
+        "due": _due(row["next_retry_at"], as_of) if row["state"] == "waiting" else None,
+        "failures": f"{row['retry_count']} of {row['max_retry_attempts']}",
+        "HTTP": ", ".join(map(str, row["failed_status_codes"])) or "-",
+    }
