@@ -131,24 +131,28 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
         is_off = about.down_step == DOWN_STEPS["daemon_off"]
         schedule = f"scheduled-runs --schedule {LANES[report['lane']].schedule}"
         console.next(f"cavra-pipeline {'dev' if is_off else schedule}")
-    elif unanswered:
-        first = f"--subject {unanswered[0]['health_id']} --provider {unanswered[0]['provider']}"
+    elif first_pair := next((pair for pair in unanswered if not pair["acknowledgement_state"]), None):
+        first = f"--subject {first_pair['health_id']} --provider {first_pair['provider']}"
         console.next(f"cavra-pipeline ack --lane {report['lane']} {first} --state acknowledged --by LABEL")
     elif report["unresolved_delivery_count"]:
         console.next(next_command(f"retry-plan --lane {report['lane']}"))
 
 
+def problems_of(report: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str]]:
+    """Returns the alerts of a health report, each with what to do, the critical ones first."""
+    problems = list(zip(report["alerts"], report["recommended_actions"], strict=True))
+    return sorted(problems, key=lambda problem: problem[0]["severity"] != "critical")
+
+
 def _show_problems(console: Terminal, report: Mapping[str, Any], about: BesideHealth) -> None:
     """Shows what is wrong in a lane and what to do: broken providers first, as more follows from them."""
-    problems = list(zip(report["alerts"], report["recommended_actions"], strict=True))
-    problems.sort(key=lambda problem: problem[0]["severity"] != "critical")
     rows = [
         ("critical", incident_sentence(incident, report["as_of"]), fix_words(incident["cause"], incident["provider"]))
         for incident in about.incidents
     ]
     rows += [
         (alert["severity"], alert["message"], _step(report, alert, action, about.down_step))
-        for alert, action in problems
+        for alert, action in problems_of(report)
     ]
     if rows:
         shown_rows = [(level(severity), lines(what, shown(step, "dim"))) for severity, what, step in rows]

@@ -26,6 +26,7 @@ from cavra_pipeline.cli.common import (
 from cavra_pipeline.cli.plan_tables import plan_rows, show_plan, show_plans_of_lanes
 from cavra_pipeline.cli.report_tables import (
     BesideHealth,
+    problems_of,
     show_dashboard,
     show_health,
     show_health_of_lanes,
@@ -209,7 +210,7 @@ def _uncleared(session: Session, lane: Lane, plan: Mapping[str, Any]) -> dict[tu
 
 def _alert_rows(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for report in reports:
-        for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True):
+        for alert, action in problems_of(report):
             yield {"lane": report["lane"], "as_of": report["as_of"], **alert, "recommended_action": action}
 
 
