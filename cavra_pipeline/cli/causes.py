@@ -16,18 +16,21 @@ from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane
 from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import near_time, said, short_time
 from cavra_pipeline.declared import options_of
+from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.words import fix_words, listed
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.clearance import declined_states
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports, require_known_provider
 from cavra_pipeline.reports.overview import extent
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 from cavra_pipeline.terminal import Terminal, lines, shown
+from cavra_pipeline.warehouse import Session
 
 #: What a delivery that is never tried lacks.
 _NEVER: Final = {
@@ -132,6 +135,7 @@ def forecast_command(
             for each_lane in lanes
         ]
         evidence = extent(session, at)
+        declined = _declined(session, lane, forecasts[0], at) if lane else {}
     idle = [each_lane.name for each_lane in lanes if each_lane.name not in settings.live_lanes]
 
     def show_it(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -139,13 +143,26 @@ def forecast_command(
             are_not = f"{listed(idle)} {'is' if len(idle) == 1 else 'are'} not"
             which = "No lane is" if len(idle) == len(lanes) > 1 else are_not
             console.print(f"This is what live runs would do. {which} live on this host.")
-        (_show_forecast if lane else _show_forecasts)(console, document)
+        if lane:
+            _show_forecast(console, document, declined)
+        else:
+            _show_forecasts(console, document)
 
     show = unless_empty(show_it, "Forecast", evidence)
     if lane:
         answer(forecasts[0], show, "pairs", columns.forecast_columns(lane))
         return
     answer(of_lanes(forecasts, at), show, _pair_rows, columns.forecasts_of_lanes(lanes))
+
+
+def _declined(
+    session: Session, lane: Lane, lane_forecast: Mapping[str, Any], at: datetime
+) -> dict[tuple[str, str], str]:
+    """The pairs of a forecast that a person has decided against, each with the state."""
+    pairs = [pair for pair in lane_forecast["pairs"] if pair["never_tried"] in _BY_A_PERSON]
+    return declined_states(
+        session, lane, [(pair[lane.subject_field], pair["provider"]) for pair in pairs], naive_utc(at)
+    )
 
 
 def _pair_rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -315,8 +332,8 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
     return short_time(line["at"]), lines(text + times, shown(line["record_id"] or line["incident_id"], "dim"))
 
 
-def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
-    """Shows what becomes of failing deliveries if nothing changes."""
+def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Mapping[tuple[str, str], str]) -> None:
+    """Shows what becomes of failing deliveries if nothing changes; `declined` are those that a person put off."""
     subject = LANES[document["lane"]].subject_field
     minutes = document["late_by_minutes"]
     late = f"; the longest waits {short_duration(minutes)} for its turn" if minutes else ""
@@ -339,7 +356,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             (
                 pair[subject],
                 pair["provider"],
-                _NEVER[pair["never_tried"]] if pair["never_tried"] else near_time(pair["first_tried_at"]),
+                declined.get((pair[subject], pair["provider"])) or _first_tried(pair),
                 near_time(pair["exhausted_at"]),
             )
             for pair in document["pairs"]
@@ -349,3 +366,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
         console.print("exhausts at: when its attempts are used up if every retry fails", style="dim")
         first = min(document["pairs"], key=lambda pair: (pair["exhausted_at"] is None, pair["exhausted_at"]))
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))
+
+
+def _first_tried(pair: Mapping[str, Any]) -> str:
+    return _NEVER[pair["never_tried"]] if pair["never_tried"] else near_time(pair["first_tried_at"])

@@ -18,7 +18,8 @@ from cavra_pipeline.cli.tables import (
 )
 from cavra_pipeline.documents import instant
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import count, fix_words, incident_sentence, worker_interval
+from cavra_pipeline.executive.words import count, fix_words, incident_sentence, listed, worker_interval
+from cavra_pipeline.executive.wrong import undecided
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.reports.cause_words import DOWN_STEPS, STALE_PLAN_STEP, WHERE_APPROVED
@@ -100,7 +101,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
             ("", _outages(report)),
             ("retry plan", f"{ago(report['latest_retry_plan_age_minutes'])}"),
             ("deliveries", f"{report['unresolved_delivery_count']} failing"),
-            *_for_a_person(report),
+            *_for_a_person(report, about.unanswered),
             ("retries", _retries(report)),
             ("based on", f"{report['evidence_record_count']:,} records{_later(report['future_record_count'])}"),
             ("report", report["health_id"]),
@@ -186,15 +187,24 @@ def _show_failed(console: Terminal, report: Mapping[str, Any], failed: Sequence[
         console.table("Failed and skipped retries, unresolved", columns, rows, is_last_folded=True)
 
 
-def _for_a_person(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _for_a_person(report: Mapping[str, Any], unanswered: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What a lane may need of a person, and how much of it is missing."""
     lane = LANES[report["lane"]]
     needs = (
-        (lane.gate is Gate.ACKNOWLEDGEMENT, "acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
-        (lane.gate is Gate.APPROVAL, "approvals", f"{report['approval_pending_count']} missing"),
-        (bool(lane.alerts_of), "health alerts", f"{report['outstanding_alert_acknowledgement_count']} to acknowledge"),
+        (
+            lane.gate is Gate.ACKNOWLEDGEMENT,
+            "acknowledgements",
+            _undecided(report["acknowledgement_gaps"], "acknowledgement_state", "missing"),
+        ),
+        (lane.gate is Gate.APPROVAL, "approvals", _undecided(report["approval_gaps"], "approval_state", "missing")),
+        (bool(lane.alerts_of), "health alerts", _undecided(unanswered, "acknowledgement_state", "to acknowledge")),
     )
     return [(name, words) for is_needed, name, words in needs if is_needed]
+
+
+def _undecided(rows: Sequence[Mapping[str, Any]], state: str, missing: str) -> str:
+    """How many rows need a person, and how many of these a person has put off, by the state."""
+    return listed(undecided([row[state] for row in rows], missing)) or f"0 {missing}"
 
 
 def _show_gaps(console: Terminal, report: Mapping[str, Any], needed: str) -> None:

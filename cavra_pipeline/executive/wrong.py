@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import are, count, incident_sentence, listed, worker_interval
-from cavra_pipeline.lanes import LANES, Gate
+from cavra_pipeline.lanes import DECLINING_STATES, LANES, Gate
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cadence import down_minutes
 
@@ -150,26 +150,50 @@ def _is_covered_by_held(lane: Mapping[str, Any]) -> bool:
 def _held_retries(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
     """One line for the held retries of all lanes, as what holds them is the same in each."""
     held_counts: Counter[Gate] = Counter()
+    declined: Counter[str] = Counter()
     for lane in lanes:
         if lane["held_count"]:
-            held_counts[LANES[lane["lane"]].gate] += lane["held_count"]
+            held_counts[LANES[lane["lane"]].gate] += lane["held_count"] - sum(lane["declined_counts"].values())
+            declined.update(lane["declined_counts"])
     if held_counts:
-        to_do = listed([f"{number:,} {_GATE_WORDS[gate][1]}" for gate, number in held_counts.items()])
-        why = f": {to_do}" if len(held_counts) > 1 else f" {_GATE_WORDS[next(iter(held_counts))][0]}"
-        is_held = "is held" if held_counts.total() == 1 else "are held"
+        to_do = [f"{number:,} {_GATE_WORDS[gate][1]}" for gate, number in held_counts.items() if number]
+        to_do += undecided([*declined.elements()], "")
+        is_of_one_kind = len(held_counts) == 1 and not declined
+        why = f" {_GATE_WORDS[next(iter(held_counts))][0]}" if is_of_one_kind else f": {listed(to_do)}"
+        total = held_counts.total() + declined.total()
+        is_held = "is held" if total == 1 else "are held"
         later = sum(lane["held_when_due_count"] for lane in lanes)
         then = f"; {later:,} more once {'it is' if later == 1 else 'they are'} due" if later else ""
         words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
-        what = f"{held_counts.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}{then}"
+        what = f"{total:,} of {count(due, 'due retry', 'due retries')} {is_held}{why}{then}"
         yield Wrong(what, (words,))
 
 
 def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
     if lanes:
         numbers = {lane["lane"]: len(lane["outstanding_acknowledgements"]) for lane in lanes}
-        alerts = count(sum(numbers.values()), "health alert")
+        states = [pair["acknowledgement_state"] for lane in lanes for pair in lane["outstanding_acknowledgements"]]
+        parts = undecided(states, "to acknowledge")
+        alerts = count(len(states), "health alert") + " to acknowledge"
+        if any(states):
+            alerts = f"{are(len(states), 'health alert')} open, {listed(parts)}"
         where = some([f"{number:,} of {name}" for name, number in numbers.items()])
-        yield Wrong(f"{alerts} to acknowledge: {where}", (f"retry-health --lane {lanes[0]['lane']}",))
+        yield Wrong(f"{alerts}: {where}", (f"retry-health --lane {lanes[0]['lane']}",))
+
+
+def undecided(states: Collection[str | None], missing: str) -> list[str]:
+    """Says how many still need a decision, and how many a person put off.
+
+    Args:
+        states: What a person has said of each, if anything.
+        missing: What those are that still need one: ``missing``, ``to acknowledge``.
+
+    Returns:
+        Counts with words, such as ``2 missing`` and ``1 deferred``; what there is none of is left out.
+    """
+    declined = {state: number for state in DECLINING_STATES if (number := list(states).count(state))}
+    number = len(states) - sum(declined.values())
+    return [*([f"{number:,} {missing}"] if number else []), *(f"{each:,} {state}" for state, each in declined.items())]
 
 
 def _recoveries(recoveries: Mapping[str, Any]) -> Iterator[Wrong]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cadence import outage_open_since, usual_interval_of
-from cavra_pipeline.reports.clearance import held_pairs
+from cavra_pipeline.reports.clearance import declined_states, held_pairs
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health_alerts import RULES
 from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_pairs
@@ -66,6 +66,7 @@ def lane_at_a_glance(
         **{name: plan[name] for name in _OF_PLAN},
         "held_count": len(gated["retry"]),
         "held_when_due_count": len(gated["wait"]),
+        "declined_counts": _declined_counts(session, lane, gated["retry"], naive_utc(as_of)),
         "failing_without_incident": dict(sorted(Counter(decision["provider"] for decision in loose).items())),
         "causes_without_incident": _by_cause(loose),
         "alerts": [
@@ -82,6 +83,11 @@ def lane_at_a_glance(
         "usual_interval_minutes": usual_interval_of(health),
         "oldest_gap_since": _first(gap["since"] for gap in health["acknowledgement_gaps"]),
     }
+
+
+def _declined_counts(session: Session, lane: Lane, pairs: Sequence[tuple[str, str]], at: datetime) -> dict[str, int]:
+    """How many of the held retries a person has decided against, by the state."""
+    return dict(sorted(Counter(declined_states(session, lane, pairs, at).values()).items()))
 
 
 def _by_cause(decisions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

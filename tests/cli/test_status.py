@@ -166,7 +166,7 @@ def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_pat
     assert (run["retryable_count"], run["acknowledgement_pending_count"]) == (3, 2)
     (row,) = [line.split() for line in table.splitlines() if line.startswith("recovery_escalation ")]
     assert row[1:8] == ["critical", "no", "run", "yet", "never", "1", "2"]
-    assert "2 of 3 due retries are held for an acknowledgement" in table
+    assert "2 of 3 due retries are held: 1 to acknowledge and 1 deferred" in table
 
 
 def test_each_lane_that_is_not_healthy_says_why(tmp_path: Path) -> None:
