@@ -182,6 +182,9 @@ class LanesAnswer(BaseModel):
     as_of: str
     generated_at: str
     lanes: list[LaneState]
+    steps_without_incident: list[str] = Field(
+        description="What to do about failing deliveries that belong to no open incident, the most deliveries first."
+    )
     recoveries: RecoveriesState
     closure: ClosureState
 

@@ -18,6 +18,7 @@ from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc, write_csv
 from cavra_pipeline.errors import checked
+from cavra_pipeline.executive.wrong import steps_without_incident
 from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
@@ -184,12 +185,12 @@ def lanes(service: Served, query: Annotated[models.MomentQuery, Query()]) -> Ans
         recovered = recovery_reports(session, RecoveryParameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
         closed = closures_of(session, health, recovered, instants=[naive_utc(at)], made_by=made_by)
+        glances = [lane_at_a_glance(session, lane, health[lane.name][0], as_of=at, now=now) for lane in LANES.values()]
         return {
             "as_of": instant(at),
             "generated_at": instant(now),
-            "lanes": [
-                lane_at_a_glance(session, lane, health[lane.name][0], as_of=at, now=now) for lane in LANES.values()
-            ],
+            "lanes": glances,
+            "steps_without_incident": steps_without_incident(glances),
             "recoveries": {name: recovered[0][name] for name in _RECOVERIES_GLANCE},
             "closure": {name: closed[0][name] for name in _CLOSURE_GLANCE},
         }

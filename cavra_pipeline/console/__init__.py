@@ -30,7 +30,7 @@ from cavra_pipeline.reports.cause_words import (
     WHERE_APPROVED,
 )
 from cavra_pipeline.reports.closure import ITEM_WORDS
-from cavra_pipeline.reports.incidents import PASSING_CAUSES, PROBED_CAUSES
+from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES
 
@@ -87,7 +87,6 @@ def _lanes() -> str:
         "CAUSES": {name: asdict(words) for name, words in CAUSE_WORDS.items()},
         "STEPS": {cause: {name: fix_words(cause, name) for name in PROVIDERS} for cause in CAUSE_WORDS},
         "FIX_FIRST": sorted(PROBED_CAUSES),
-        "PASSING": sorted(PASSING_CAUSES),
         "ITEMS": ITEM_WORDS,
         "TYPES": sorted({kind.record_type for kind in KINDS.values()}),
         "RELEASES": dict(RELEASE_WORDS),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import are, count, incident_sentence, listed, worker_interval
+from cavra_pipeline.executive.words import are, count, fix_of_failure, incident_sentence, listed, worker_interval
 from cavra_pipeline.lanes import DECLINING_STATES, LANES, Gate
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cadence import down_minutes
@@ -179,6 +180,34 @@ def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
             alerts = f"{are(len(states), 'health alert')} open, {listed(parts)}"
         where = some([f"{number:,} of {name}" for name, number in numbers.items()])
         yield Wrong(f"{alerts}: {where}", (f"retry-health --lane {lanes[0]['lane']}",))
+
+
+def steps_without_incident(lanes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Returns what to do about failing deliveries of no open incident, a sentence for each provider and cause.
+
+    Of the lanes that are not healthy; the most deliveries first; none for a cause that passes by itself.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for lane in lanes:
+        if lane["alert_level"] in ("critical", "warning"):
+            for cause in lane["causes_without_incident"]:
+                groups.setdefault((cause["provider"], cause["cause"]), []).append(cause)
+    steps = []
+    for (provider, _), causes in sorted(groups.items(), key=lambda group: -_delivery_count(group[1])):
+        newest = max(causes, key=lambda cause: cause["failed_at"])
+        fix = fix_of_failure(
+            provider,
+            newest["status_codes"][-1] if newest["status_codes"] else None,
+            failed_at=parse_as_of(newest["failed_at"]),
+            success_at=parse_as_of(newest["accepted_at"]) if newest["accepted_at"] else None,
+            of=_delivery_count(causes),
+        )
+        steps += [f"{fix}."] if fix else []
+    return steps
+
+
+def _delivery_count(causes: Iterable[Mapping[str, Any]]) -> int:
+    return sum(cause["delivery_count"] for cause in causes)
 
 
 def undecided(states: Collection[str | None], missing: str) -> list[str]:

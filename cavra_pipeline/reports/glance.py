@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.documents import instant, naive_utc, parse_as_of
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cadence import outage_open_since, usual_interval_of
@@ -19,6 +19,7 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.warehouse import Session
 
+_PACKAGE: Final = "cavra_pipeline.reports"
 _OF_HEALTH: Final = (
     "alert_level", "alert_count", "latest_worker_run_id", "latest_worker_age_minutes", "latest_retry_plan_id",
     "latest_retry_plan_age_minutes", "unresolved_delivery_count", "acknowledgement_pending_count",
@@ -68,7 +69,7 @@ def lane_at_a_glance(
         "held_when_due_count": len(gated["wait"]),
         "declined_counts": _declined_counts(session, lane, gated["retry"], naive_utc(as_of)),
         "failing_without_incident": dict(sorted(Counter(decision["provider"] for decision in loose).items())),
-        "causes_without_incident": _by_cause(loose),
+        "causes_without_incident": _by_cause(loose, _accepted_at(session, loose, naive_utc(as_of))),
         "alerts": [
             {
                 **alert,
@@ -90,7 +91,21 @@ def _declined_counts(session: Session, lane: Lane, pairs: Sequence[tuple[str, st
     return dict(sorted(Counter(declined_states(session, lane, pairs, at).values()).items()))
 
 
-def _by_cause(decisions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _accepted_at(session: Session, decisions: Sequence[Mapping[str, Any]], at: datetime) -> dict[str, datetime]:
+    """When each provider of failing deliveries last accepted one of any lane, since the first of these failures."""
+    if not decisions:
+        return {}
+    since = min(parse_as_of(decision["latest_delivery_at"]) for decision in decisions)
+    providers = sorted({decision["provider"] for decision in decisions})
+    parameters = {"since": naive_utc(since), "until": at, "providers": providers}
+    accepted: dict[str, datetime] = {}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_successes", parameters)
+    for row in rows:
+        accepted[row["provider"]] = max(row["success_at"], accepted.get(row["provider"], row["success_at"]))
+    return accepted
+
+
+def _by_cause(decisions: Iterable[Mapping[str, Any]], accepted_at: Mapping[str, datetime]) -> list[dict[str, Any]]:
     """Failing deliveries by provider and by the cause that the statuses of each have in common."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for decision in decisions:
@@ -102,6 +117,8 @@ def _by_cause(decisions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "cause": cause,
             "delivery_count": len(rows),
             "status_codes": sorted({code for row in rows for code in row["failed_status_codes"]}),
+            "failed_at": max(row["latest_delivery_at"] for row in rows),
+            "accepted_at": instant(accepted_at.get(provider)),
         }
         for (provider, cause), rows in sorted(groups.items())
     ]

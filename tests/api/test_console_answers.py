@@ -25,6 +25,29 @@ pytestmark = pytest.mark.slow
 HOUR = timedelta(hours=1)
 
 
+def test_a_step_asks_to_check_a_delivery_where_its_provider_accepted_others_since(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [
+        delivery(NOW - 3 * HOUR, subject="one", failed=["slack"], status_codes=[404]),
+        delivery(NOW - 4 * HOUR, subject="two", failed=["slack"], status_codes=[404]),
+        delivery(NOW - 3 * HOUR, subject="one", failed=["webhook"], status_codes=[404]),
+        delivery(NOW - 2 * HOUR, subject="three", failed=["jira"], status_codes=[503]),
+        delivery(NOW - 1 * HOUR, lane="executive_report", subject="four", providers=["slack"]),
+        delivery(NOW - 5 * HOUR, lane="executive_report", subject="five", providers=["webhook"]),
+    ])  # fmt: skip
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        answer = client.get("/api/v1/lanes").json()
+        before = client.get("/api/v1/lanes", params={"as_of": (NOW - 90 * HOUR / 60).isoformat()}).json()
+
+    day = f"{NOW - 3 * HOUR:%-d %b}"
+    check = f"Check the address of each Slack delivery answered with 404, the last on {day}"
+    # A server error passes by itself.
+    assert answer["steps_without_incident"] == [
+        f"{check}: Slack has accepted others since.",
+        "Correct the Webhook address.",
+    ]
+    assert before["steps_without_incident"] == ["Correct the Slack address.", "Correct the Webhook address."]
+
+
 def test_the_lanes_at_a_past_instant_are_those_of_then(tmp_path: Path) -> None:
     failed_at = NOW - HOUR
     home = ingested(tmp_path, [delivery(failed_at, failed=["slack"])])
@@ -105,7 +128,14 @@ def test_a_lane_and_a_plan_tell_ready_retries_from_those_that_wait_for_a_person(
     assert (reports["retryable_count"], reports["held_count"]) == (1, 0)
     assert escalations["failing_without_incident"] == {"slack": 1, "teams": 1, "webhook": 1}
     assert escalations["causes_without_incident"] == [
-        {"provider": name, "cause": "gone", "delivery_count": 1, "status_codes": [404]}
+        {
+            "provider": name,
+            "cause": "gone",
+            "delivery_count": 1,
+            "status_codes": [404],
+            "failed_at": (NOW - 3 * HOUR).isoformat(),
+            "accepted_at": None,
+        }
         for name in ("slack", "teams", "webhook")
     ]
     declined = {"plan-2": "deferred", "plan-3": None}

@@ -135,7 +135,7 @@ def test_failures_without_an_incident_have_a_card_and_are_acknowledged_from_it(
         card = page.locator("li.cause", has_text="2 deliveries failed without an open incident")
         assert "Slack is returning server errors (500): 1 delivery" in card.inner_text()
         assert "Webhook no longer knows the address (404): 1 delivery" in card.inner_text()
-        next_step = "Next: Correct the Webhook address, unless that is done. 1 needs an acknowledgement."
+        next_step = "Next: Correct the Webhook address. 1 needs an acknowledgement."
         assert next_step in card.inner_text()
         assert "Ask the owner" not in card.inner_text()
         assert card.locator(".main").all_inner_texts() == ["Open the plan"]

@@ -3,7 +3,7 @@
 import { decidedWords, splitByAnswer } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, whole, words } from "./dom.js";
 import { icon } from "./icons.js";
-import { CAUSES, FIX_FIRST, GATES, PASSING, STEPS, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { CAUSES, FIX_FIRST, GATES, STEPS, WHERE_APPROVED } from "./lanes.js"; // written by the server
 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
@@ -17,9 +17,6 @@ const stepOf = (cause, provider) => (Object.hasOwn(STEPS[cause], provider) ? STE
 
 /** What fails at a provider of failures that belong to no incident, with the statuses: "Slack no longer knows the address (404)". */
 export const failureOf = ({ provider, cause, status_codes: codes }) => `${faultAt(provider, cause)}${codes.length ? ` (${codes.join(", ")})` : ""}`;
-
-/** The steps for causes of failures that belong to no incident, as sentences; none for a cause that passes by itself. */
-export const stepsOf = (causes) => causes.filter(({ cause }) => !PASSING.includes(cause)).map(({ cause, provider }) => `${stepOf(cause, provider)}, unless that is done.`);
 
 /** True if every retry fails until a person has fixed the cause. */
 export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);

@@ -3,7 +3,7 @@
 import { ask, askIfThere } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
 import { downStep, dueSchedules, idleNotice, isDaemonDown } from "./alerts.js";
-import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, failsByCause, failureOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, stepsOf, titleOf, warningOf } from "./causes.js";
+import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, failsByCause, failureOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf, warningOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { openLeaks } from "./leaks.js";
 import { LANES, ago, announce, command, el, hash, plural, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
@@ -43,7 +43,7 @@ export async function render(params, context, root) {
   if (!hasEvidence(lanes)) return isPast() ? noEvidence() : emptyHome(sources, refreshPart(reload));
   const downLanes = downLanesOf(lanes);
   const schedules = downLanes.length ? await dueSchedules(context) : [];
-  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...leaksCard(leaks, context), ...stoppedWorkers(downLanes, schedules, context), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
+  const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(laneStatus, context, acknowledged), ...leaksCard(leaks, context), ...stoppedWorkers(downLanes, schedules, context), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
   const healthAlerts = lanes.flatMap(pairsToAcknowledge).filter((pair) => pair.item !== "acknowledgement_gap");
   const healthAlertButton = acknowledgeAllButton({ pairs: healthAlerts, of: "all lanes", key: "all-health-alerts", context, unit: ["health alert", "health alerts"], buttonClass: null,
@@ -93,14 +93,14 @@ function incidentCard(incident, lanes, context, done) {
 }
 
 /** One card for the failing deliveries that belong to no open incident, of lanes that are not healthy. */
-function looseFailures(lanes, context, done) {
+function looseFailures({ lanes, steps_without_incident: fixes }, context, done) {
   const failingLanes = lanes.filter((lane) => ["critical", "warning"].includes(lane.alert_level) && lane.causes_without_incident.length);
   const causes = summed(failingLanes.flatMap((lane) => lane.causes_without_incident));
   const count = causes.reduce((sum, cause) => sum + cause.delivery_count, 0);
   if (!count) return [];
   const [gaps, unapproved] = [gapsOf(null, failingLanes), approvalGapsOf(null, failingLanes)];
   const needs = [[gaps, "an acknowledgement"], [unapproved, "an approval"]].filter(([rows]) => rows.length).map(([rows, what]) => `${plural(rows.length, "needs", "need")} ${what}${decidedWords(rows) && ` (${decidedWords(rows)})`}`);
-  const steps = [...stepsOf(causes), ...(needs.length ? [`${needs.join(", ")}.`] : []), ...(unapproved.length ? [WHERE_APPROVED] : [])];
+  const steps = [...fixes, ...(needs.length ? [`${needs.join(", ")}.`] : []), ...(unapproved.length ? [WHERE_APPROVED] : [])];
   return [causeCard({
     level: "warning", count, unit: count === 1 ? "delivery" : "deliveries", title: `${plural(count, "delivery", "deliveries")} failed without an open incident`,
     details: [`${causes.map((cause) => `${failureOf(cause)}: ${plural(cause.delivery_count, "delivery", "deliveries")}`).join("; ")}. `,
