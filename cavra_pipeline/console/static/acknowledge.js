@@ -4,9 +4,11 @@ import { ask } from "./api.js";
 import { announce, busy, choice, during, el, field, formDialog, plural, problem, providerName, words } from "./dom.js";
 import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES, WITHDRAWN } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
+import { withMessages } from "./validity.js";
 
-/** Attributes of a label input: the accepted pattern, and the text that the browser shows for an invalid one. */
-export const LABEL = { maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", title: "A name or team label; no e-mail address." };
+/** Attributes of a label input: the accepted pattern, its hint, and what is said of an invalid one. */
+export const LABEL = { maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", title: "A name or team label; no e-mail address.",
+  "data-fault": "Use letters, digits, blanks and . _ : / - only, a letter or digit first. An e-mail address is not accepted." };
 
 /** Where the browser keeps the label of the last action; never where a token names the caller. */
 const LAST_LABEL = "label";
@@ -35,7 +37,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
       errorBox.replaceChildren(problem(error));
     }
   });
-  const box = formDialog(title, form, button);
+  const box = formDialog(title, withMessages(form), button);
 }
 
 /** What a state does to a delivery or health alert of a lane, in sentences; `the` begins them: "The", or "Each" of many. */

@@ -24,6 +24,7 @@ import * as reference from "./reference.js";
 import * as slots from "./slots.js";
 import * as sources from "./sources.js";
 import { forgetOrders } from "./table.js";
+import { withMessages } from "./validity.js";
 import * as worker from "./worker.js";
 
 const REFRESH_SECONDS = 15;
@@ -172,7 +173,7 @@ function askForToken() {
     el("p", { class: "acts" }, el("button", { class: "main" }, "Use it"),
       token() && el("button", { type: "button", onclick: () => useToken(null) }, "Forget it"),
       el("button", { type: "button", onclick: () => box.close() }, "Cancel")));
-  const box = el("dialog", { "aria-labelledby": "token-title" }, form);
+  const box = el("dialog", { "aria-labelledby": "token-title" }, withMessages(form));
   box.addEventListener("close", () => { box.remove(); isAsking = false; });
   document.body.append(box);
   box.showModal();

@@ -7,6 +7,7 @@ import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, w
 import { POLICIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
+import { withMessages } from "./validity.js";
 
 const number = (name, attributes, value) => el("input", { name, type: "number", inputmode: "decimal", value: value ?? "", ...attributes });
 
@@ -23,7 +24,7 @@ export async function render(params, context, root) {
     el("details", { "data-key": "policy", open: isUnusual(params) }, el("summary", {}, "The rest of the policy"), el("div", { class: "fields" },
       field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100. Each further failure multiplies the delay."),
       field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525,600."),
-      field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404, separated by spaces.")),
+      field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", "data-fault": "Enter HTTP statuses, such as 401 404.", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404, separated by spaces.")),
     checkbox("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
     el("p", { class: "acts" }, el("button", { "data-key": "look" }, "Preview")));
   const savePlan = () => actForm("Save the plan", "Leaves an evidence record and lists the plan in the history, so that the worker can execute it. Nothing is sent.", [], context,
@@ -49,7 +50,7 @@ export async function render(params, context, root) {
   form.addEventListener("change", placeholders);
   placeholders();
   form.addEventListener("submit", (event) => { event.preventDefault(); draw(); });
-  swap(root, tabs("plan", "plan", `?lane=${lane}`), form, result);
+  swap(root, tabs("plan", "plan", `?lane=${lane}`), withMessages(form), result);
   await draw();
 }
 

@@ -3,6 +3,7 @@
 import { ask, askAnswer, askIfThere } from "./api.js";
 import { canCheck, checks, UnsupportedBundle, NotProven, UNCHECKED } from "./bundle.js";
 import { announce, command, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
+import { withMessages } from "./validity.js";
 
 /**
  * report: the retry plan or health report on the page; `path` and `parameters` are the API's address of its bundle.
@@ -111,7 +112,7 @@ function otherFile(result) {
     field("Public key", key, "Optional: the one that its owner gave you."),
     field("Checkpoint", checkpoint, "Optional: the text of one that you have kept.")),
   el("p", { class: "acts" }, el("button", {}, "Verify the file")));
-  return el("details", { "data-key": "other-proof" }, el("summary", {}, "Verify a proof that you have"), form);
+  return el("details", { "data-key": "other-proof" }, el("summary", {}, "Verify a proof that you have"), withMessages(form));
 }
 
 async function showChecks(result, raw, options, name) {

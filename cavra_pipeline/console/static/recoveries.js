@@ -7,6 +7,7 @@ import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { scrollRegion, table } from "./table.js";
+import { withMessages } from "./validity.js";
 
 const LEVELS = { breached: "critical", open: "warning", closed: "healthy" };
 const TEXTS = { breached: "Past its limit", open: "Open", closed: "Closed" };
@@ -37,7 +38,7 @@ export async function render(params, context, root) {
     parameters.as_of && el("p", { class: "soft" }, "Recoveries are opened and closed as of now: choose Now above to do so."),
     openTable(report.recoveries.filter((recovery) => recovery.slo_status !== "closed"), report, act),
     closedTable(report.recoveries.filter((recovery) => recovery.slo_status === "closed"), act),
-    groupsTable(report.recovery_groups), countTables(report), el("details", { "data-key": "limit" }, el("summary", {}, "Another limit"), form)];
+    groupsTable(report.recovery_groups), countTables(report), el("details", { "data-key": "limit" }, el("summary", {}, "Another limit"), withMessages(form))];
 }
 
 function verdict(report) {

@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { announce, busy, clock, el, field, formDialog, problem, tag, words } from "./dom.js";
+import { withMessages } from "./validity.js";
 
 const POLL_SECONDS = 2;
 // A new run takes seconds to appear; after this time it has not started.
@@ -67,5 +68,5 @@ function openForm(done) {
       errorBox.replaceChildren(problem(error));
     }
   });
-  const box = formDialog("Ingest new evidence", form, button);
+  const box = formDialog("Ingest new evidence", withMessages(form), button);
 }
