@@ -19,7 +19,7 @@ from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.executive.words import fix_words
-from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
+from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, LANES, Lane
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import (
     CAUSE_WORDS,
@@ -102,6 +102,7 @@ def _lanes() -> str:
         "STATES": {name: list(lane.acknowledgement_states) for name, lane in LANES.items()},
         "WITHDRAWN": {name: lane.withdrawn_state for name, lane in LANES.items()},
         "CLEARING_STATES": list(CLEARING_STATES),
+        "CLOSING_STATES": list(CLOSING_STATES),
         "ANSWERING_STATES": list(ANSWERING_STATES),
         "MAX_RETRIES": DEFAULT_RETRY_DELIVERIES,
         "POLICIES": {name: _own_policy(lane) for name, lane in LANES.items()},

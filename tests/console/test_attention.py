@@ -182,22 +182,29 @@ def test_a_card_acts_no_more_once_its_answer_is_there(service: Served, browser: 
         page.route(
             "**/acknowledgements", lambda route: route.fulfill(json={"deliveries": [], "actor": "incident-lead"})
         )
-        page.route("**/api/v1/incidents*", lambda route: held.append(route))
         buttons = page.locator("li.cause").get_by_role("button", name=re.compile(r"^Acknowledge \d+ deliver"))
         names = buttons.all_inner_texts()
         assert names
+        page.route("**/api/v1/lanes*", lambda route: held.append(route))
+        seen.requests.clear()
         buttons.first.click()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge", exact=True).click()
-        page.get_by_text("Loading the page again").first.wait_for()
+        page.get_by_text("0 deliveries acknowledged. Updating the page").first.wait_for()
+        # What was done is there before the page is updated, and has the focus.
+        expect(page.get_by_role("region", name="Result")).to_be_focused()
         expect(buttons.first).to_be_disabled()
         for other in buttons.all()[1:]:
             assert other.is_enabled()
         for route in held:
             route.continue_()
-        page.get_by_role("region", name="Result").wait_for()
+        expect(page.locator(".toast")).to_have_count(0)
         assert buttons.all_inner_texts() == names
         expect(buttons.first).to_be_enabled()
+        expect(page.get_by_role("region", name="Result")).to_be_focused()
+        asked = {url.partition("/api/v1")[2].partition("?")[0] for url in seen.requests if "/api/v1" in url}
+        # Of the reports of the page, one alone can have changed; beside it, when a worker is due.
+        assert asked - {"/slots"} == {"/acknowledgements", "/lanes"}
     assert seen.complaints == []
 
 

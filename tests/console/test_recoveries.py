@@ -197,7 +197,7 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
         gaps = waiting.locator("tbody tr").filter(has_text="Failing delivery").count()
         assert alerts.count() == len(before)
         waiting.get_by_role("button", name=f"Acknowledge {before[0][1]}, {before[0][2]}").click()
-        assert page.get_by_text("Acknowledged and resolved settle a health alert").is_visible()
+        assert page.get_by_text("The health alert is settled.").is_visible()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         page.locator("#unsettled:focus").wait_for()
@@ -210,6 +210,7 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         result = page.get_by_role("region", name="Result")
         result.get_by_text(f"{len(own)} {unit} acknowledged.").wait_for(timeout=60_000)
+        page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert outstanding() == [one for one in before[1:] if one not in own]
         assert waiting.locator("tbody tr").filter(has_text="Failing delivery").count() == gaps
     assert seen.complaints == []
@@ -226,11 +227,13 @@ def test_a_bulk_acknowledgement_leaves_what_a_person_has_decided(service: Served
         page = shown(seen.context.new_page(), f"{service.url}/#/closure")
         page.get_by_role("button", name="Acknowledge 3 deliveries: Acknowledgement gaps").click()
         dialog = page.get_by_role("dialog")
+        dialog.get_by_text("1 deferred: these stay as they are").click()
         assert dialog.get_by_role("checkbox", name="(deferred)").is_checked() is False
         page.get_by_label("Your label").fill("incident-lead")
         dialog.get_by_role("button", name="Acknowledge").click()
         result = page.get_by_role("region", name="Result")
         result.get_by_text("3 deliveries acknowledged.").wait_for(timeout=60_000)
+        page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert gaps() == ["deferred"]
 
         page.get_by_role("button", name="Review 1 deferred …: Acknowledgement gaps").click()
@@ -241,6 +244,7 @@ def test_a_bulk_acknowledgement_leaves_what_a_person_has_decided(service: Served
         dialog.get_by_role("checkbox", name="(deferred)").check()
         dialog.get_by_role("button", name="Acknowledge").click()
         result.get_by_text("1 delivery acknowledged.").wait_for(timeout=60_000)
+        page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert gaps() == []
     assert seen.complaints == []
 

@@ -1,8 +1,8 @@
 // Acknowledgement dialogs: for one delivery, or for many at once with the result of each.
 
 import { ask } from "./api.js";
-import { announce, busy, choice, during, el, field, formDialog, plural, problem, providerName, words } from "./dom.js";
-import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES, WITHDRAWN } from "./lanes.js"; // written by the server
+import { busy, choice, during, el, field, formDialog, plural, problem, providerName, words } from "./dom.js";
+import { ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, GATES, STATES, WITHDRAWN } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 import { withMessages } from "./validity.js";
 
@@ -16,7 +16,10 @@ const LAST_LABEL = "label";
 /** True if the page may offer changes: the token has the scope, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
-/** Opens a form. `send` gets its values; `done` gets what `send` returned and reloads the view; `verb` and `past` name the action. */
+/**
+ * Opens a form. `send` gets its values; `done` gets what `send` returned and reloads the view; `verb` names the action,
+ * and `past` what was done: a text, or a function of what `send` returned.
+ */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const errorBox = el("div", {});
@@ -32,7 +35,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
       const answer = await busy(button, "Recording …", () => send(values));
       if (isOpen) localStorage.setItem(LAST_LABEL, values.by);
       box.close();
-      await during(`${past}. Loading the page again …`, () => done(answer));
+      await during(`${typeof past === "string" ? past : past(answer)}. Updating the page …`, () => done(answer));
     } catch (error) {
       errorBox.replaceChildren(problem(error));
     }
@@ -51,8 +54,8 @@ function effectOf(lane, state, the) {
 const DISMISSED = "dismissed";
 
 /** A choice of the states that the lanes of all these deliveries accept, and what the chosen one does. */
-function stateField(lanes) {
-  const states = STATES[lanes[0]].filter((state) => lanes.every((lane) => STATES[lane].includes(state)));
+function stateField(lanes, isToResolve = false) {
+  const states = STATES[lanes[0]].filter((state) => lanes.every((lane) => STATES[lane].includes(state)) && (!isToResolve || CLOSING_STATES.includes(state)));
   const effects = (state) => [...new Set(lanes.map((lane) => effectOf(lane, state, lanes.length > 1 ? "Each" : "The")))].join(" ");
   const input = choice("state", states.map((state) => [state]), states[0]);
   const node = field("State", input, effects(states[0]));
@@ -65,10 +68,13 @@ function stateField(lanes) {
 /** What to know before an acknowledgement, as a paragraph of its dialog. */
 const warned = (text) => (text ? [el("p", {}, el("strong", {}, text))] : []);
 
+const SETTLES = "The retry that failed then counts as settled. This sends nothing and fixes nothing by itself.";
 const LIMITS = "This records who handles it and what they decided. It sends nothing and fixes nothing by itself.";
 
-export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null, warning = null }) {
+/** Button that acknowledges one delivery or health alert; `isToResolve`: that settles a retry that failed. */
+export function acknowledgeButton({ lane, subject, provider, key, context, done, buttonClass = null, warning = null, isToResolve = false }) {
   if (!mayAct(context) || !STATES[lane].length) return null;
+  const verb = isToResolve ? "Resolve" : "Acknowledge";
   const open = () => {
     // Shown only after the service has rejected the request because it knows no such delivery.
     const force = el("p", { hidden: true }, el("label", {}, el("input", { type: "checkbox", name: "force" }), " Record it although no such delivery is known"));
@@ -81,10 +87,10 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
         throw error;
       }
     };
-    actForm("Acknowledge", [el("p", {}, `${subject}, ${providerName(provider)}`), ...warned(warning), el("p", { class: "soft" }, LIMITS)], [stateField([lane]), force], context, send,
-      async (message) => { await done(message); document.getElementById("gaps")?.focus({ preventScroll: true }); });
+    actForm(isToResolve ? "Resolve a retry that failed" : verb, [el("p", {}, `${subject}, ${providerName(provider)}`), ...warned(warning), el("p", { class: "soft" }, isToResolve ? SETTLES : LIMITS)], [stateField([lane], isToResolve), force], context, send,
+      async (message) => { await done(message); document.getElementById("gaps")?.focus({ preventScroll: true }); }, verb, isToResolve ? "Resolved" : "Acknowledged");
   };
-  return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
+  return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${verb} ${subject}, ${provider}`, onclick: open }, verb);
 }
 
 /** Button that withdraws the acknowledgement of a delivery or a health alert; null if there is none in force. */
@@ -123,7 +129,8 @@ function pairChoice(pairs, unit) {
 
 /**
  * Button that acknowledges many deliveries in one request. pairs: [{lane, subject, provider, state}], with the current state.
- * A rejected delivery does not stop the others, and leaving the page stops none. `done` gets the result of each;
+ * A rejected delivery does not stop the others, and leaving the page stops none. The page says at once what was done;
+ * `done` gets the result of each and the section that says so, and updates the page around it.
  * `of` says whose deliveries they are; `buttonClass` is a CSS class.
  */
 export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClass = "main", unit = ["delivery", "deliveries"], warning = null }) {
@@ -135,24 +142,32 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
     const { deliveries } = await ask("/acknowledgements", {}, { deliveries: chosen.map(({ lane, subject, provider }) => ({ lane, subject, provider })), state, by });
     return deliveries.map(({ error, ...delivery }) => ({ ...delivery, failure: error && `${error.what}. ${error.remedy}.` }));
   };
-  // Until the page has loaded again it shows what was there before; a live refresh may have drawn another button.
+  // Until the page is updated it shows what was there before; a live refresh may have drawn another button.
   const doneOnce = (answer) => {
     for (const button of document.querySelectorAll(`main [data-key="${CSS.escape(key)}"]`)) button.disabled = true;
-    return done(answer);
+    const section = resultSection(answer, unit);
+    document.getElementById("result")?.remove();
+    document.querySelector("main > div").prepend(section);
+    section.focus();
+    return done(answer, section);
   };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
-  const open = () => actForm(`Acknowledge ${unit[1]}`, [...warned(warning), el("p", { class: "soft" }, LIMITS), list], [stateField(pairs.map((pair) => pair.lane))], context, send, doneOnce);
+  const open = () => actForm(`Acknowledge ${unit[1]}`, [...warned(warning), el("p", { class: "soft" }, LIMITS), list], [stateField(pairs.map((pair) => pair.lane))], context, send, doneOnce, "Acknowledge", (answer) => doneText(answer, unit));
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
+/** What a bulk acknowledgement did, without a full stop: "2 deliveries acknowledged, 1 not". */
+function doneText(results, unit) {
+  const failedCount = results.filter((result) => result.failure).length;
+  return `${plural(results.length - failedCount, ...unit)} acknowledged${failedCount ? `, ${failedCount} not` : ""}`;
+}
+
 /** The results of a bulk acknowledgement as a section. */
-export function resultSection(results, unit = ["delivery", "deliveries"]) {
+function resultSection(results, unit) {
   const failed = results.filter((result) => result.failure);
-  const summary = `${plural(results.length - failed.length, ...unit)} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
-  announce(summary);
-  return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result" },
-    el("p", { class: "lead" }, summary),
+  return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result", "data-key": "result" },
+    el("p", { class: "lead" }, `${doneText(results, unit)}.`),
     failed.length > 0 && el("ul", {}, failed.map((result) => el("li", {}, `${words(result.lane)}: ${result.subject}, ${result.provider}: ${result.failure}`))),
     el("details", {}, el("summary", {}, `Each ${unit[0]}`), el("ul", { class: "plain" }, results.map((result) =>
       el("li", {}, `${result.failure ? "Not acknowledged" : "Acknowledged"}: ${words(result.lane)}, ${result.subject}, ${result.provider}`)))));

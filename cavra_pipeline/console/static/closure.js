@@ -1,6 +1,6 @@
 // Closure: open items, what to do about each, and what CAVRA's own dashboard lists.
 
-import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
+import { acknowledgeAllButton, acknowledgeButton, decidedWords, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
 import { failsByIncident, pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, el, hash, plural, providerName, say, stamp, statusLine, swap, words } from "./dom.js";
@@ -18,19 +18,16 @@ export async function render(params, context, root) {
   const at = { as_of: asOf() };
   const [report, { lanes }, { incidents }] = await Promise.all([ask("/closure", at), ask("/lanes", at), ask("/incidents", { ...at, open: true })]);
   const pairs = lanes.flatMap(pairsToAcknowledge);
-  const reload = async (results, unit) => {
-    swap(root, await render(params, context, root));
-    if (!Array.isArray(results)) {
-      root.querySelector("#unsettled")?.focus();
-      return say(root, results);
-    }
-    root.prepend(resultSection(results, unit));
-    return root.querySelector("#result").focus();
+  const reload = async (outcome, section) => {
+    swap(root, section, await render(params, context, root));
+    if (section) return;
+    root.querySelector("#unsettled")?.focus();
+    say(root, outcome);
   };
   const acknowledgeItem = (item) => {
     const itemPairs = pairs.filter((pair) => pair.item === item);
     const unit = item === GAP ? undefined : ALERTS;
-    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, warning: item === GAP ? warningOf(itemPairs, failsByIncident(incidents)) : null, done: (results) => reload(results, unit) });
+    return acknowledgeAllButton({ pairs: itemPairs, of: title(item), key: `all-${item}`, context, unit, buttonClass: null, warning: item === GAP ? warningOf(itemPairs, failsByIncident(incidents)) : null, done: reload });
   };
   const isKnown = report.evidence_record_count > 0;
   const isClosed = report.closure_state === "closed";

@@ -1,9 +1,9 @@
 // Retry health: evaluates a lane as of now or a past instant, with reasons and actions.
 
 import { ask, askAll, askIfThere } from "./api.js";
-import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultSection, splitByAnswer } from "./acknowledge.js";
+import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, splitByAnswer } from "./acknowledge.js";
 import { downStep } from "./alerts.js";
-import { causeLines, downLanesOf, failsByIncident, incidentsOf, warningOf } from "./causes.js";
+import { causeLines, downLanesOf, failsByIncident, incidentsOf, pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { GATES, STALE_PLAN_STEP, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
@@ -12,6 +12,7 @@ import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
 import { proofFoot } from "./proof.js";
 import { table } from "./table.js";
+import { withMessages } from "./validity.js";
 import { workerLine } from "./worker.js";
 
 const number = (name, max, value) => el("input", { name, type: "number", min: 1, max: max, step: 1, inputmode: "numeric", value });
@@ -36,7 +37,7 @@ export async function render(params, context, root) {
     el("p", { class: "acts" }, el("button", { "data-key": "run" }, "Evaluate")));
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   let newest = 0;
-  const run = async (isSaved = false) => {
+  const run = async (isSaved = false, isUpdate = false) => {
     if (!hasEvidence(lanes)) {
       swap(result, await noEvidence());
       return;
@@ -45,7 +46,10 @@ export async function render(params, context, root) {
     const values = Object.fromEntries(new FormData(form));
     const { lane, ...parameters } = { ...values, as_of: asOf() };
     history.replaceState(history.state, "", hash("health", { ...values, run: 1, as_of: params.as_of }));
-    swap(result, loading(`the health of ${words(lane)}`));
+    if (!isUpdate) {
+      root.querySelector("#result")?.remove();
+      swap(result, loading(`the health of ${words(lane)}`));
+    }
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...parameters, keep: isSaved });
       const saveButton = maySave && !isSaved && el("button", { type: "button", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
@@ -61,12 +65,12 @@ export async function render(params, context, root) {
     if (!root.isConnected) return;
     const answer = await ask("/lanes", { as_of: asOf() });
     lanes.splice(0, lanes.length, ...answer.lanes);
-    await run();
-    if (Array.isArray(results)) result.prepend(resultSection(results));
+    await run(false, true);
     say(root, results);
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
   form.elements.lane.addEventListener("change", () => run());
+  withMessages(form);
   swap(root, form, result);
   await run();
 }
@@ -89,6 +93,9 @@ async function report(health, metadata, lane, context, reload, saveButton) {
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
   const warning = warningOf(gaps, failsByIncident(incidents));
+  const unanswered = new Set(pairsToAcknowledge(lane).map((pair) => `${pair.subject} ${pair.provider}`));
+  // Where no acknowledgement is missing, one only settles the retry that failed.
+  const closeButton = ({ subject, provider }) => acknowledgeButton({ lane: health.lane, subject, provider, key: `failed-${subject}-${provider}`, context, done: reload, isToResolve: !unanswered.has(`${subject} ${provider}`) });
   const buttonFor = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: reload });
   return [
     el("section", { class: `verdict ${shownLevel(health, causes)}`, "aria-label": "Verdict" },
@@ -135,7 +142,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
       { name: "status", title: "Status", value: (retry) => words(retry.status) },
       { name: "state", title: "Now", value: (retry) => Object.keys(RETRY_STATES).indexOf(retry.state), cell: (retry) => tag(...RETRY_STATES[retry.state]) },
       { name: "record", title: "Record", cell: (retry) => [retry.record && el("button", { type: "button", "aria-label": `Open the record of ${retry.subject}, ${retry.provider}`,
-        onclick: () => showDocument(`Retry ${retry.record.session_id}`, retry.record) }, "Open"), " ", retry.state === "unresolved" && buttonFor(retry.subject, retry.provider, `failed-${retry.subject}-${retry.provider}`)] },
+        onclick: () => showDocument(`Retry ${retry.record.session_id}`, retry.record) }, "Open"), " ", retry.state === "unresolved" && closeButton(retry)] },
     ] }),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),

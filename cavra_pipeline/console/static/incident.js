@@ -1,6 +1,6 @@
 // One provider incident: its cause, what to do, its deliveries, and actions on all of them.
 
-import { acknowledgeAllButton, resultSection } from "./acknowledge.js";
+import { acknowledgeAllButton } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { adviceOf, approvalGapsOf, approvalText, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
 import { declinedOf, inOrder, stateTag, statesOf } from "./decisions.js";
@@ -19,13 +19,9 @@ export async function render(params, context, root) {
   const unapproved = approvalGapsOf(incident.incident_id, lanes);
   const plans = await Promise.all([...new Set(incident.pairs.map((pair) => pair.lane))].map((name) => ask(`/lanes/${name}/plan`, at)));
   const rows = incidentRows(incident, plans, new Set([...gaps, ...unapproved].map((gap) => `${gap.lane} ${gap.subject}`)));
-  const reload = async (outcome) => {
-    swap(root, await render(params, context, root));
+  const reload = async (outcome, section) => {
+    swap(root, section, await render(params, context, root));
     say(root, outcome);
-    if (Array.isArray(outcome)) {
-      root.prepend(resultSection(outcome));
-      root.querySelector("#result").focus();
-    }
   };
   const alert = answer.alerts.find((candidate) => candidate.kind === "provider_incident" && candidate.evidence.incident_id === incident.incident_id);
   const subject = alert?.subject ?? `${incident.provider}${incident.lane ? ` in ${incident.lane}` : ""} since ${incident.began_at}`;

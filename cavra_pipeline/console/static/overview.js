@@ -1,7 +1,7 @@
 // The overview: cards of causes, then all lanes in one table with state, failing deliveries and last days.
 
 import { ask, askIfThere } from "./api.js";
-import { acknowledgeAllButton, decidedWords, resultSection } from "./acknowledge.js";
+import { acknowledgeAllButton, decidedWords } from "./acknowledge.js";
 import { downStep, dueSchedules, idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, failsByCause, failureOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf, warningOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
@@ -23,22 +23,25 @@ let previousLevels = null;
 /** Result of the last bulk acknowledgement, by root node: a live refresh shows it again. */
 const results = new WeakMap();
 
-export async function render(params, context, root) {
-  const at = { as_of: asOf() };
+export const render = (params, context, root) => draw(params, context, root, askTheRest());
+
+/** What an acknowledgement does not change. */
+function askTheRest() {
   const week = { from: daysAgo(6), to: today(), limit: 1 };
-  const [laneStatus, { incidents }, { partitions }, sources, quarantine, findings, alerting, leaks] = await Promise.all([
-    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week), askIfThere("/alerts"), openLeaks(),
-  ]);
+  return Promise.all([ask("/incidents", { as_of: asOf(), open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week), askIfThere("/alerts"), openLeaks()]);
+}
+
+async function draw(params, context, root, rest) {
+  const [laneStatus, [{ incidents }, { partitions }, sources, quarantine, findings, alerting, leaks]] = await Promise.all([ask("/lanes", { as_of: asOf() }), rest]);
   const { lanes } = laneStatus;
   if (!isPast()) setServerTime(laneStatus.as_of);
   const levels = lanes.map((lane) => `${words(lane.lane)} is ${lane.alert_level}`).join(", ");
   if (previousLevels !== null && previousLevels !== levels) announce(`Changed: ${levels}`);
   previousLevels = levels;
   const reload = async () => swap(root, await render(params, context, root));
-  const acknowledged = async (outcomes, unit) => {
-    results.set(root, resultSection(outcomes, unit));
-    await reload();
-    root.querySelector("#result").focus();
+  const acknowledged = async (_, section) => {
+    results.set(root, section);
+    swap(root, await draw(params, context, root, rest));
   };
   if (!hasEvidence(lanes)) return isPast() ? noEvidence() : emptyHome(sources, refreshPart(reload));
   const downLanes = downLanesOf(lanes);
@@ -46,8 +49,7 @@ export async function render(params, context, root) {
   const causes = [...incidents.map((incident) => incidentCard(incident, lanes, context, acknowledged)), ...looseFailures(laneStatus, context, acknowledged), ...leaksCard(leaks, context), ...stoppedWorkers(downLanes, schedules, context), ...recoveriesCard(laneStatus.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
   const healthAlerts = lanes.flatMap(pairsToAcknowledge).filter((pair) => pair.item !== "acknowledgement_gap");
-  const healthAlertButton = acknowledgeAllButton({ pairs: healthAlerts, of: "all lanes", key: "all-health-alerts", context, unit: ["health alert", "health alerts"], buttonClass: null,
-    done: (outcomes) => acknowledged(outcomes, ["health alert", "health alerts"]) });
+  const healthAlertButton = acknowledgeAllButton({ pairs: healthAlerts, of: "all lanes", key: "all-health-alerts", context, unit: ["health alert", "health alerts"], buttonClass: null, done: acknowledged });
   const points = otherPoints(lanes, quarantine.count, findings.count);
   const inUse = lanes.filter((lane) => lane.alert_level !== "unknown");
   const unhealthyLanes = inUse.filter((lane) => lane.alert_level !== "healthy");
