@@ -28,7 +28,7 @@ def show_report(console: Terminal, report: Mapping[str, Any], context: PageConte
         console.print(page["missed"])
     first = page["what_to_do"]
     rows = [("You decide", page["decide"])] if page["decide"] else []
-    rows.append(("1. Do now" if first["role"] else "Do now", _step(first)))
+    rows.append((f"1. {page['first_when']}" if first["role"] else page["first_when"], _step(first)))
     rows += [("Also now", f"Platform team: {page['leaks']}")] if page["leaks"] else []
     console.facts("What to do", rows)
     console.facts("In figures", [(fact["label"], _fact(fact)) for fact in page["facts"]])

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import shifted
 from cavra_pipeline.durations import short_duration
+from cavra_pipeline.executive.providers import steps_of
 from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
     activity_words,
@@ -111,6 +112,7 @@ def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
         "is_known": is_known,
         "missed": " ".join(filter(None, [missed_words(report), missing_words(report)])),
         "decide": decide_words(report),
+        "first_when": "Do first" if actions and actions[0]["urgency"] == "soon" else "Do now",
         "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "then": [], "because": ""},
         "next_actions": steps[1:],
         "more_actions": _more_actions(more, "" if console else ", under Executive report"),
@@ -245,7 +247,10 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
 def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """The steps about a recovery by their numbers on the page: of its provider and of its need; in words if none is."""
     about = {
-        provider["action"] for provider in report["broken_providers"] if provider["provider"] == recovery["provider"]
+        step["action"]
+        for provider in report["broken_providers"]
+        if provider["provider"] == recovery["provider"]
+        for step in steps_of(provider)
     }
     about |= {risk["action"] for risk in report["key_risks"] if risk["category"] == recovery["need"]}
     numbers = [

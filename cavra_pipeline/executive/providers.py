@@ -14,6 +14,8 @@ from cavra_pipeline.reports.executions import Unresolved
 
 #: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
+#: Who releases the notifications of a provider; its connector is the platform team's.
+_LEAD: Final = "incident lead"
 #: What becomes of the notifications that have not arrived: each is in one of these counts.
 RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
 #: What an open recovery is called that is closed only once a person has decided about it, and when that is, by need.
@@ -117,9 +119,31 @@ def _broken(
         "failed_retry_count": failed_retries,
         "failing_since": min((row["failing_since"] for row in failing), default=None),
         "lanes": sorted({row["lane"] for row in failing}),
+        "role": "platform team" if fix or not _needs_a_person(decided) else _LEAD,
         "action": steps[0],
         "then": steps[1:],
     }
+
+
+def _needs_a_person(counts: Mapping[str, int]) -> int:
+    """How many notifications of a provider wait until a person has released or repeated them."""
+    return counts.get("uncleared_count", 0) + counts.get("suppressed_count", 0)
+
+
+def steps_of(provider: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the steps of a provider, each of one role: its connector's fix, and what its notifications need.
+
+    Each has ``role``, ``action``, ``then`` and ``because``.
+    """
+    action, then, because = provider["action"], provider["then"], f"{provider['cause']}."
+    waiting = _needs_a_person(provider)
+    if provider["role"] == _LEAD or not waiting or not then:
+        return [{"role": provider["role"], "action": action, "then": then, "because": because}]
+    wait = f"{count(waiting, 'notification waits', 'notifications wait')} for a person"
+    return [
+        {"role": provider["role"], "action": action, "then": [], "because": because},
+        {"role": _LEAD, "action": then[0], "then": then[1:], "because": f"{wait}."},
+    ]
 
 
 def _notification_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
@@ -203,15 +227,6 @@ def risk_of(provider: Mapping[str, Any]) -> str:
         late = provider["slo_breached_count"]
         parts.append(f"{are(total, 'recovery', 'recoveries')} open" + (f", {late:,} past the limit" if late else ""))
     return "; ".join(parts) + "."
-
-
-def role_of(provider: Mapping[str, Any]) -> str:
-    """Returns who takes the step of a provider: its connector is the platform team's, its notifications the lead's."""
-    return (
-        "platform team, incident lead"
-        if provider["uncleared_count"] or provider["suppressed_count"]
-        else "platform team"
-    )
 
 
 def _retried_words(provider: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError, checked
+from cavra_pipeline.executive.actions import actions_for
 from cavra_pipeline.executive.counts import (
     EvidenceState,
     Window,
@@ -34,7 +35,7 @@ from cavra_pipeline.executive.escalation import RETRY_CATEGORY, plan_of_recoveri
 from cavra_pipeline.executive.providers import broken_providers, next_step
 from cavra_pipeline.executive.risks import key_risks
 from cavra_pipeline.executive.trends import RecoveryTrend
-from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
+from cavra_pipeline.executive.words import headline, lane_title, what_happened
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.causes import Causes
 from cavra_pipeline.recoveries.history import (

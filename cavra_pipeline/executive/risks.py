@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.providers import retries_explained, risk_of, role_of
+from cavra_pipeline.executive.providers import retries_explained, risk_of
 from cavra_pipeline.executive.words import (
     are,
     count,
@@ -180,7 +180,7 @@ def _provider_risks(broken: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, A
             risk_of(provider),
             provider["action"],
             provider["open_recovery_count"],
-            role_of(provider),
+            provider["role"],
         )
 
 

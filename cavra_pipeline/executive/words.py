@@ -20,13 +20,11 @@ from cavra_pipeline.reports.incidents import PASSING_CAUSES
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 #: Of fewer recoveries the number within the limit is said, of yet fewer closures no median.
 _FEW, _FEWEST = 20, 5
-_EXECUTIVE: Final = "executive"
+EXECUTIVE: Final = "executive"
 #: Providers that one sentence names.
 _MOST_PROVIDERS: Final = 3
 #: Days that one sentence names.
 _MOST_DAYS: Final = 3
-#: Steps that one page holds; the JSON has all.
-_MOST_ACTIONS: Final = 6
 
 
 def fix_words(cause: str, provider: str) -> str:
@@ -224,7 +222,7 @@ def decide_words(report: Mapping[str, Any]) -> str:
     steps = [
         action
         for action in report["recommended_actions"]
-        if (action["number"] or 0) > 1 and action["role"] == _EXECUTIVE
+        if (action["number"] or 0) > 1 and action["role"] == EXECUTIVE
     ]
     return " ".join(f"{step['action'].removesuffix('.')} (step {step['number']})." for step in steps)
 
@@ -302,7 +300,19 @@ def _late_words(due: int, late: int, still_open: int) -> str:
 
 
 def headline(report: Mapping[str, Any]) -> str:
-    """Returns one sentence that says why the state is what it is."""
+    """Returns one or two sentences that say why the state is what it is."""
+    return f"{_situation(report)}{_critical_lanes(report)}"
+
+
+def _critical_lanes(report: Mapping[str, Any]) -> str:
+    """Says which lanes make the state critical, where no risk is: nothing waits there, and no step is urgent."""
+    lanes = [lane["title"] for lane in report["lanes"] if lane["alert_level"] == "critical"]
+    if not lanes or any(risk["severity"] == "critical" for risk in report["key_risks"]):
+        return ""
+    return f" By CAVRA's rule {listed(lanes)} {'is' if len(lanes) == 1 else 'are'} critical; no step is urgent."
+
+
+def _situation(report: Mapping[str, Any]) -> str:
     as_of = moment_text(datetime.fromisoformat(report["as_of"]))
     if not report["evidence_record_count"]:
         return f"No evidence had arrived by {as_of}. That is not an all-clear: nothing is known."
@@ -346,32 +356,6 @@ def at_start(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
     recoveries = report["recoveries"]
     is_known = recoveries["opened_count"] > recoveries["opened_in_window_count"]
     return report["backlog"][0] if is_known else None
-
-
-def actions_for(risks: Sequence[Mapping[str, Any]], broken: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns what to do, each thing once, in the order of the risks that call for it.
-
-    Steps that the page and the console show have a ``number``, others None; the executive's own have room first.
-    ``then`` lists what follows a step. Of a provider only the cause is said, as the table of providers has its counts.
-    """
-    providers = {row["action"]: row for row in broken}
-    actions: dict[str, dict[str, Any]] = {}
-    for risk in risks:
-        urgency = "now" if risk["severity"] == "critical" else "soon"
-        provider = providers.get(risk["action"])
-        step = {
-            "urgency": urgency,
-            "role": risk["role"],
-            "action": risk["action"],
-            "then": provider["then"] if provider else [],
-            "because": f"{provider['cause']}." if provider else risk["risk"],
-            "freed_recovery_count": risk["freed_recovery_count"],
-        }
-        actions.setdefault(risk["action"], step)
-    steps = list(actions.values())
-    further = sorted(range(1, len(steps)), key=lambda n: steps[n]["role"] != _EXECUTIVE)
-    shown = sorted([0, *further[: _MOST_ACTIONS - 1]])
-    return [{**action, "number": shown.index(n) + 1 if n in shown else None} for n, action in enumerate(steps)]
 
 
 def route_lines(routes: Sequence[Mapping[str, Any]], most: int) -> list[str]:

@@ -20,7 +20,7 @@ from .recoveries import RETRIES, OpeningCauses, PlanNotices, RecoveriesAt, in_or
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
     "key_risks": ("risk", "action", "role"),
-    "broken_providers": ("cause", "action", "then", "provider_incident_id"),
+    "broken_providers": ("cause", "role", "action", "then", "provider_incident_id"),
     "open_recoveries": ("recommended_action",),
     "failed_retries": ("recommended_action",),
 }

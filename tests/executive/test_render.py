@@ -17,9 +17,10 @@ import sqlalchemy as sa
 
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.executive.actions import actions_for
 from cavra_pipeline.executive.page import PageContext
 from cavra_pipeline.executive.render import page_context, report_html, report_json, report_markdown, write_report
-from cavra_pipeline.executive.words import actions_for, limit_words, share_of_due
+from cavra_pipeline.executive.words import limit_words, share_of_due
 from cavra_pipeline.proof.basis import Basis, basis_of_page
 from cavra_pipeline.proof.checkpoint import Checkpoint
 from cavra_pipeline.settings import load_settings
@@ -189,20 +190,20 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
 
 def test_the_page_names_up_to_three_steps_without_a_number_and_counts_more(report: dict[str, Any]) -> None:
     risk = {"severity": "warning", "risk": "It is so.", "freed_recovery_count": 0}
-    roles = ["platform team"] * 5 + ["platform team, incident lead", *["incident lead"] * 3, "executive"]
+    roles = ["platform team"] * 8 + ["incident lead"] * 4 + ["executive"]
     risks = [{**risk, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
-    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:8]))
-    also = "Also: Step 5 (platform team and incident lead). Step 6 (incident lead)."
+    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:10]))
+    also = "Also: Step 7 (platform team). Step 8 (incident lead)."
     for render in (report_html, report_markdown):
         plain = render(long).replace("\\", "")
-        assert f"{also} 2 further steps are in the console, under Executive report." in plain
+        assert f"{also} 3 further steps are in the console, under Executive report." in plain
         assert re.search(r"Executive\)?:", plain), "the reader's own step is never left out"
-        assert "Step 7" not in plain
+        assert "Step 9" not in plain
         linked = render(long, PageContext(console="https://console.example/#/executive"))
         assert "under Executive report" not in linked
         assert linked.index("are in the console.") < linked.index("https://console.example/#/executive")
         every = render(short, PageContext(console="https://console.example/#/executive"))
-        assert "Step 7" in every
+        assert "Step 9" in every
         assert "further step" not in every
         assert "console.example" not in every
 

@@ -20,6 +20,7 @@ from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.providers import RETRIED
+from cavra_pipeline.executive.render import report_markdown
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, worker_words
 from cavra_pipeline.lanes import LANES, Gate
@@ -252,9 +253,16 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert missing_words(report) == (
         "Not arrived: 2 escalations of recoveries, 2 executive reports and 2 audit deliveries."
     )
-    (step,) = [one for one in report["recommended_actions"] if one["action"] == slack["action"]]
-    assert step["role"] == "platform team, incident lead"
-    assert (step["then"], step["because"]) == (slack["then"], f"{slack['cause']}.")
+    fix, release = report["recommended_actions"][:2]
+    assert (fix["action"], fix["role"], fix["then"]) == (slack["action"], "platform team", [])
+    assert fix["because"] == f"{slack['cause']}."
+    assert (release["action"], release["role"], release["then"]) == (
+        slack["then"][0],
+        "incident lead",
+        slack["then"][1:],
+    )
+    assert release["because"] == "3 notifications wait for a person."
+    assert not any("," in one["role"] for one in report["recommended_actions"]), "a step is of one role"
     (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
     assert "not arrived: 3 can be retried, 2 must be acknowledged or approved, 1 has no retries left;" in risk
     assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
@@ -407,6 +415,14 @@ def test_a_lane_whose_worker_is_down_while_nothing_waits_is_not_urgent(tmp_path:
     (worker,) = [risk for risk in report["key_risks"] if risk["category"] == "missed_worker"]
     assert worker["risk"].endswith("; one is due every 1 h; nothing waits there now.")
     assert worker["severity"] == "warning"
+    # The level is the lane's; the first sentence says why no step is urgent.
+    assert (report["state"], {one["urgency"] for one in report["recommended_actions"]}) == ("action_needed", {"soon"})
+    assert report["headline"].endswith(" By CAVRA's rule Acknowledgement audit is critical; no step is urgent.")
+    page = report_markdown(report)
+    assert "**1. Do first (" in page
+    assert "Do now" not in page
+    urgent = ask_report(ingested(tmp_path / "urgent", [worker_run(at(600), lane=AUDIT), _attempt(90, 401)]))
+    assert "no step is urgent" not in urgent["headline"]
 
 
 def test_a_provider_is_closed_but_for_what_waits_for_a_decision(tmp_path: Path) -> None:

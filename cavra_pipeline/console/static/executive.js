@@ -31,7 +31,7 @@ export async function render() {
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
       el("p", { class: "state" }, unbroken(report.headline)), missedNotifications(report), executiveActions.length > 0 && el("p", {}, el("strong", {}, "You decide: "), executiveActions.map((action) => `${action.action.replace(/\.$/, "")} (step ${action.number}). `)),
-      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leakNotice(leaks),
+      el("p", {}, el("strong", {}, `${report.recommended_actions[0]?.urgency === "soon" ? "Do first" : "Do now"}: `), report.what_to_do), leakNotice(leaks),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${days}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
