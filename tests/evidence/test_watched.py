@@ -13,7 +13,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.evidence.keeper import rebuild
+from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.lanes import LANES, LANES_OF_NEW_SUBJECTS
 from cavra_pipeline.settings import Settings
 from tests.retry.histories import histories
@@ -107,13 +107,18 @@ DAYS = ("2026-06-23", "2026-06-24", "2026-06-25")
         min_size=2,
         max_size=6,
     ),
+    has_one_key=st.booleans(),
 )
 @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
 def test_after_any_drops_that_come_change_and_shrink_it_holds_what_a_rebuild_would(
-    records: list[Record], steps: list[tuple[str, list[tuple[int, int]]]]
+    records: list[Record], steps: list[tuple[str, list[tuple[int, int]]]], has_one_key: bool
 ) -> None:
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         home, landed = home_with(Path(one)), {}
+        if has_one_key:
+            take_in(home)
+            with warehouse_of(home).writing("give every text the same key") as session:
+                session.execute("CREATE OR REPLACE MACRO key_of(text) AS 1::BIGINT")
         for day, chosen in steps:
             # Few ids, so that versions stand against each other and move a record to another subject, lane or kind.
             landed[day] = [

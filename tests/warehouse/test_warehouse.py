@@ -9,9 +9,10 @@ import duckdb
 import pytest
 
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.warehouse import FileWarehouse, Rows, Session, WarehouseBusy
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS, VERSION
-from tests.support import delivery, drop, home_with, ingested, query, tables, take_in
+from tests.support import NOW, delivery, drop, home_with, ingested, query, tables, take_in, worker_run
 
 needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
@@ -164,6 +165,20 @@ def test_rows_are_staged_for_the_statements_inside_and_no_other(rows: list[tuple
                 assert session.tuples("SELECT * FROM staged_rows") == rows
             found = session.tuples("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'staged_rows'")
             assert found == [(0,)]
+
+
+def test_an_answer_is_kept_for_the_statements_inside_and_no_other(tmp_path: Path) -> None:
+    parameters: dict[str, object] = {
+        "lane": "recovery_escalation", "instants": [NOW.replace(tzinfo=None)], "runs_since": None, "plans_since": None
+    }  # fmt: skip
+    home = ingested(tmp_path, [worker_run(), delivery()])
+    kept = "SELECT count(*) FROM runs_and_plans"
+    with warehouse_of(home).reading() as session:
+        with session.kept("cavra_pipeline.reports", "runs_and_plans", parameters):
+            assert session.tuples(kept) == [(1,)]
+        with pytest.raises(duckdb.CatalogException):
+            session.tuples(kept)
+        assert session.tuples("SELECT count(*) FROM evidence") == [(2,)]
 
 
 def test_a_reader_can_not_write(tmp_path: Path) -> None:
