@@ -22,7 +22,7 @@ from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.words import fix_words, listed
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_title
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS, held_words
 from cavra_pipeline.reports.clearance import declined_states
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports, require_known_provider
@@ -312,7 +312,8 @@ def _state(explanation: Mapping[str, Any]) -> str:
         return f"delivered at {short_time(explanation['settled_at'])}"
     needed = next((need["needs"] for need in explanation["released_by"] if need["needs"] in _BY_A_PERSON), None)
     if explanation["state"] == "retry" and needed:
-        return f"held: it needs an {needed}"
+        declined = explanation["declined"]
+        return held_words(needed, declined["state"] if declined else None)
     state = "ready" if explanation["state"] == "retry" else said(explanation["state"])
     return ": ".join(filter(None, [state, said(explanation["reason"])]))
 
@@ -356,7 +357,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Map
             (
                 pair[subject],
                 pair["provider"],
-                declined.get((pair[subject], pair["provider"])) or _first_tried(pair),
+                _first_tried(pair, declined.get((pair[subject], pair["provider"]))),
                 near_time(pair["exhausted_at"]),
             )
             for pair in document["pairs"]
@@ -368,5 +369,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Map
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))
 
 
-def _first_tried(pair: Mapping[str, Any]) -> str:
+def _first_tried(pair: Mapping[str, Any], declined: str | None) -> str:
+    if declined:
+        return held_words(pair["never_tried"], declined)
     return _NEVER[pair["never_tried"]] if pair["never_tried"] else near_time(pair["first_tried_at"])

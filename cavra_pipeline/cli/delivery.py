@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -28,6 +29,8 @@ from cavra_pipeline.cli.tables import said, say_if_later, short_time, show_conne
 from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
+from cavra_pipeline.reports.cause_words import held_words
+from cavra_pipeline.reports.clearance import declined_states
 from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.reports.plan import decision_columns
 from cavra_pipeline.reports.policy import retry_policy
@@ -218,13 +221,14 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
     needed = "approval" if LANES[document["lane"]].gate is Gate.APPROVAL else "acknowledgement"
+    declined = _declined(document)
     console.facts(
         f"Worker run of {document['lane']}",
         [
             ("kind", kind),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
-            ("held", _held_counts(document, needed)),
+            ("held", _held_counts(document, needed, [*declined.values()])),
             ("plan", document["retry_plan_id"]),
             ("run", document["run_id"]),
             ("counts as", "the lane's last run, even if its schedule is off"),
@@ -236,7 +240,10 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
         sent = outcomes.get((decision[subject], decision["provider"]))
         state = f"{sent['execution_status']} ({said(sent['reason'])})" if sent else "selected"
         rows.append((decision[subject], decision["provider"], state))
-    rows += [(d[subject], d["provider"], f"held: needs an {needed}") for d in document["acknowledgement_pending"]]
+    rows += [
+        (d[subject], d["provider"], held_words(needed, declined.get((d[subject], d["provider"]))))
+        for d in document["acknowledgement_pending"]
+    ]
     rows += [(d[subject], d["provider"], f"held: {said(d['held_because'])}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
@@ -246,10 +253,21 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     show_connector_problems(console, document["connector_problems"])
 
 
-def _held_counts(document: Mapping[str, Any], needed: str) -> str:
+def _declined(run: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """The pairs that a run held and a person had decided against, each with the state."""
+    lane = LANES[run["lane"]]
+    if not run["acknowledgement_pending"]:
+        return {}
+    pairs = [(d[lane.subject_field], d["provider"]) for d in run["acknowledgement_pending"]]
+    with reading() as session:
+        return declined_states(session, lane, pairs, naive_utc(parse_as_of(run["as_of"])))
+
+
+def _held_counts(document: Mapping[str, Any], needed: str, declined: Sequence[str]) -> str:
     """Returns how many due retries the run held, and why, in words."""
     why = {
-        f"for an {needed}": document["acknowledgement_pending_count"],
+        f"for an {needed}": document["acknowledgement_pending_count"] - len(declined),
+        **Counter(declined),
         "for another reason": document["held_retry_count"],
     }
     return ", ".join(f"{number} {words}" for words, number in why.items() if number) or "none"

@@ -14,7 +14,7 @@ from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, listed
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS, FIX_FIRST, WHERE_APPROVED
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, FIX_FIRST, WHERE_APPROVED, held_words
 from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.terminal import Terminal
 
@@ -119,7 +119,7 @@ def show_plan(
         cells = [_plan_cells(row, uncleared, plan["as_of"]) for row in rows]
         title = "Failing deliveries (UTC)" if counted["waiting"] else "Failing deliveries"
         console.table(title, columns, [[row[name] for name in columns] for row in cells])
-        if needs_words := _needs_words(rows):
+        if needs_words := _needs_words(rows, uncleared):
             console.print(needs_words, style="dim")
         if any(row["needs"] == "approval" for row in rows):
             console.print(WHERE_APPROVED, style="dim")
@@ -129,13 +129,16 @@ def show_plan(
         console.next(next_command(f"explain {rows[0]['subject']} {rows[0]['provider']}"))
 
 
-def _needs_words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Says what those that are held need, and how many that wait will need it; empty where nothing is needed."""
-    needing = [row for row in rows if row["needs"]]
-    later = sum(row["state"] == "waiting" for row in needing)
+def _needs_words(rows: Sequence[Mapping[str, Any]], uncleared: Mapping[tuple[str, str], str | None]) -> str:
+    """Says what those need that are held without a state, and how many that wait; empty where nothing is needed."""
+    needing = [row for row in rows if row["needs"] and not uncleared[row["subject"], row["provider"]]]
     if not needing:
         return ""
-    need = f"held: needs an {needing[0]['needs']}"
+    needed = needing[0]["needs"]
+    later = sum(row["state"] == "waiting" for row in needing)
+    if later == len(needing):
+        return f"{later:,} of those waiting {'needs' if later == 1 else 'need'} an {needed} too"
+    need = held_words(needed)
     return f"{need}; so {'does' if later == 1 else 'do'} {later:,} of those waiting" if later else need
 
 
@@ -146,11 +149,11 @@ def _due(moment: str, as_of: str) -> str:
 
 
 def _plan_cells(row: Mapping[str, Any], uncleared: Mapping[tuple[str, str], str | None], as_of: str) -> dict[str, Any]:
-    said = uncleared.get((row["subject"], row["provider"])) if row["state"] == "held" else None
+    declined = uncleared.get((row["subject"], row["provider"])) if row["state"] == "held" else None
     return {
         "subject": row["subject"],
         "provider": row["provider"],
-        "state": level(f"{row['state']}: {said}" if said else row["state"]),
+        "state": level(held_words(row["needs"], declined) if declined else row["state"]),
         "due": _due(row["next_retry_at"], as_of) if row["state"] == "waiting" else None,
         "failures": f"{row['retry_count']} of {row['max_retry_attempts']}",
         "HTTP": ", ".join(map(str, row["failed_status_codes"])) or "-",

@@ -115,3 +115,8 @@ RELEASE_WORDS: Final[Mapping[str, str]] = {
     "connector": "a connector for {detail} on this host",
     "live_run": "a live run of the worker",
 }
+
+
+def held_words(needed: str, declined: str | None = None) -> str:
+    """Says why a due retry is held for a person: the state that one has given it, else what it needs."""
+    return f"held: {declined or f'needs an {needed}'}"

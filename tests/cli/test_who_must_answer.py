@@ -91,10 +91,28 @@ def test_a_forecast_names_what_a_person_deferred_and_nothing_else(home: Settings
     said = command(home.home, "forecast", *LANE, *AT).out
     cells = {line.split()[0]: line.split()[2:] for line in said.splitlines() if line.startswith("gordack-")}
 
-    assert cells["gordack-one"] == ["deferred", "-"]
+    assert cells["gordack-one"] == ["held:", "deferred", "-"]
     assert cells["gordack-two"] == ["no", "acknowledgement", "-"]
     document = command(home.home, "forecast", *LANE, *AT, "--json").document
     assert {pair["never_tried"] for pair in document["pairs"]} == {"acknowledgement"}
+
+
+def test_every_command_says_alike_that_a_delivery_is_held_and_deferred(home: Settings) -> None:
+    said = {
+        name: command(home.home, *words, *at).out
+        for name, words, at in (
+            ("plan", ("retry-plan", *LANE), AT),
+            ("explain", ("explain", "gordack-one", "slack"), AT),
+            ("worker", ("worker", *LANE), ()),
+        )
+    }
+
+    assert {name: "held: deferred" in words for name, words in said.items()} == dict.fromkeys(said, True)
+    assert "it needs an acknowledgement" not in said["explain"]
+    assert "held: needs an acknowledgement" not in said["explain"]
+    # Of the other one nobody has said anything.
+    assert said["plan"].count("held: needs an acknowledgement") == 1
+    assert " for an acknowledgement, 1 deferred\n" in said["worker"]
 
 
 def test_a_plan_has_room_for_when_a_delivery_is_due_at_80_columns(home: Settings) -> None:

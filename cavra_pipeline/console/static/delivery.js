@@ -79,9 +79,9 @@ function subjectLine({ lane, provider, lines }) {
 
 function headline(explanation) {
   if (explanation.state === "suppress") return `Exhausted after ${plural(explanation.retry_count, "failure")}`;
-  const gate = explanation.released_by.filter(({ needs }) => GATED.includes(needs)).map(({ needs }) => (explanation.declined ? `, then ${heldAs(explanation.declined.state).toLowerCase()} by a person` : `, then needs ${gateOf(explanation.lane)}`)).join("");
+  const gate = explanation.released_by.filter(({ needs }) => GATED.includes(needs)).map(({ needs }) => (explanation.declined ? `, then ${heldAs(explanation.declined.state).toLowerCase()}` : `, then needs ${gateOf(explanation.lane)}`)).join("");
   if (explanation.state === "wait") return `Waiting for its retry at ${stamp(explanation.next_retry_at)}${gate}`;
-  if (explanation.state === "retry") return explanation.released_by.map(({ needs }) => (explanation.declined && GATED.includes(needs) ? `${heldAs(explanation.declined.state)} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
+  if (explanation.state === "retry") return explanation.released_by.map(({ needs }) => (explanation.declined && GATED.includes(needs) ? heldAs(explanation.declined.state) : HELD[needs])).find(Boolean) ?? "Ready to retry";
   return explanation.state === "settled" ? "Delivered" : "Not failing";
 }
 

@@ -1,6 +1,7 @@
 // The forecast of a lane: its failing deliveries in the coming runs, if nothing changes.
 
 import { ask } from "./api.js";
+import { declinedOf, heldAs } from "./decisions.js";
 import { NEVER, liveNote } from "./delivery.js";
 import { LANES, choice, el, facts, field, hash, laneChoice, plural, providerName, stamp, subjectOf, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
@@ -9,7 +10,8 @@ import { table } from "./table.js";
 
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
-  const forecast = await ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours });
+  const [forecast, planAnswer] = await Promise.all([ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours }), ask(`/lanes/${lane}/plan`, { as_of: asOf() })]);
+  const declinedState = declinedOf(planAnswer);
   // Deliveries exhausted already are not in the forecast's exhausted count.
   const exhaustedCount = forecast.pairs.filter((pair) => pair.action === "suppress").length;
   const form = el("form", { "aria-label": "Forecast", onsubmit: (event) => event.preventDefault(),
@@ -26,7 +28,7 @@ export async function render(params, context) {
       { name: "subject", title: "Subject", value: (pair) => subjectOf(lane, pair), cell: (pair) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, pair), provider: pair.provider }), "data-key": `f-${subjectOf(lane, pair)}-${pair.provider}` }, subjectOf(lane, pair)) },
       { name: "provider", title: "Provider", value: (pair) => providerName(pair.provider) },
       when("first_tried_at", "First tried"), when("exhausted_at", "Exhausted, if all fail"), when("delivered_at", "Delivered, if all arrive"),
-      { name: "never", title: "Not tried, because", value: (pair) => (pair.never_tried ? NEVER[pair.never_tried] ?? words(pair.never_tried) : "") },
+      { name: "never", title: "Not tried, because", value: (pair) => (pair.never_tried && declinedState(pair) ? heldAs(declinedState(pair)) : pair.never_tried ? NEVER[pair.never_tried] ?? words(pair.never_tried) : "") },
     ] })];
 }
 
