@@ -337,6 +337,8 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Map
     """Shows what becomes of failing deliveries if nothing changes; `declined` are those that a person put off."""
     subject = LANES[document["lane"]].subject_field
     minutes = document["late_by_minutes"]
+    # Deliveries exhausted already are not in the forecast's exhausted count.
+    exhausted = sum(pair["action"] == "suppress" for pair in document["pairs"])
     late = f"; the longest waits {short_duration(minutes)} for its turn" if minutes else ""
     console.facts(
         f"Forecast of {document['lane']}",
@@ -345,10 +347,10 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Map
             ("until", f"{short_time(document['until'])} UTC, {document['runs']:,} worker runs"),
             (
                 "if every retry fails",
-                f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted",
+                _exhausted(document, exhausted),
             ),
             ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
-            ("not retried", f"{document['never_tried_count']:,}"),
+            ("not retried", _not_retried(document, exhausted)),
             ("queue", f"at most {document['queue_peak']:,} due before one run{late}"),
         ],
     )
@@ -367,6 +369,18 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Map
         console.print("exhausts at: when its attempts are used up if every retry fails", style="dim")
         first = min(document["pairs"], key=lambda pair: (pair["exhausted_at"] is None, pair["exhausted_at"]))
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))
+
+
+def _exhausted(document: Mapping[str, Any], already: int) -> str:
+    """How many deliveries are exhausted already, and how many more at the end of the forecast."""
+    ahead, of = f"{document['exhausted_count']:,}", f"of {document['pair_count']:,}"
+    until = f"by {short_time(document['until'])} UTC"
+    return f"{already:,} {of} exhausted already, {ahead} more {until}" if already else f"{ahead} {of} exhausted {until}"
+
+
+def _not_retried(document: Mapping[str, Any], exhausted: int) -> str:
+    others = f"{document['never_tried_count'] - exhausted:,}"
+    return f"{others} besides {'that one' if exhausted == 1 else 'those'} exhausted" if exhausted else others
 
 
 def _first_tried(pair: Mapping[str, Any], declined: str | None) -> str:
