@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 from typing import Any, Final
 
 import dagster as dg
@@ -36,6 +37,8 @@ _WAITING: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 #: 1 January 2026, from which an expression is tried; what comes at all comes within eight years of it.
 _SOME_TIME: Final = 1767225600.0
+#: So many coming runs say how often a schedule is due: more than a day of half-hours.
+_TICKS_COMPARED: Final = 50
 #: Schedule (and job) name, cron in UTC, days back from the tick, what it is for.
 SCHEDULES: Final = (
     (
@@ -184,6 +187,14 @@ def next_ticks(settings: Settings, *, now: datetime) -> list[dict[str, Any]]:
         }
         for name, cron in _crons(settings).items()
     ]
+
+
+def due_every(settings: Settings, schedule: str, *, now: datetime) -> timedelta | None:
+    """Returns the longest pause between the next runs of a schedule; None for a cadence that the host gives wrong."""
+    if not _comes(cron := _crons(settings)[schedule]):
+        return None
+    ticks = list(islice(schedule_execution_time_iterator(now.timestamp(), cron, "UTC"), _TICKS_COMPARED))
+    return max(after - before for before, after in pairwise(ticks))
 
 
 def _next_tick(cron: str, now: datetime) -> datetime:

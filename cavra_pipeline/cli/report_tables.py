@@ -19,7 +19,7 @@ from cavra_pipeline.cli.tables import (
 from cavra_pipeline.documents import instant
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, fix_words, incident_sentence, listed, worker_interval
-from cavra_pipeline.executive.wrong import undecided
+from cavra_pipeline.executive.wrong import put_off, undecided
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.reports.cause_words import DOWN_STEPS, STALE_PLAN_STEP, WHERE_APPROVED
@@ -59,7 +59,7 @@ def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None
     ]
     columns = ("lane", "state", "failing", "gaps", "last run", "missed", "last plan")
     console.table(f"Retry health of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
-    console.print("gaps: missing acknowledgements and approvals; missed: worker runs in the window", style="dim")
+    console.print("gaps: acknowledgements and approvals, missing or put off; missed: worker runs", style="dim")
     point_to(console, "retry-health", document)
 
 
@@ -79,8 +79,9 @@ class BesideHealth:
         slots: How many scheduled runs of the window have each verdict.
         incidents: The provider incidents that are open in the lane.
         failed: The retries that failed or were skipped and are unresolved.
-        unanswered: The health alerts to acknowledge.
+        unanswered: The open health alerts.
         down_step: What to do about the worker, if it is down.
+        interval_step: What to do about the worker, if it runs less often than expected.
     """
 
     slots: Mapping[str, int]
@@ -88,6 +89,7 @@ class BesideHealth:
     failed: Sequence[Mapping[str, Any]]
     unanswered: Sequence[Mapping[str, Any]]
     down_step: str = ""
+    interval_step: str = ""
 
 
 def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealth) -> None:
@@ -111,10 +113,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
     if about.slots:
         runs = [(verdict.replace("_", " "), number) for verdict, number in about.slots.items()]
         console.table("Scheduled runs in the window", ("verdict", "runs"), runs)
-    if usual := usual_interval_of(report):
-        words = {"usual_interval_minutes": usual, "expected_interval_minutes": report["expected_interval_minutes"]}
-        console.facts("Outages", [("-", worker_interval(words))])
-    elif report["outages"]:
+    if report["outages"] and not usual_interval_of(report):
         newest = list(reversed(report["outages"]))
         outages = [
             (short_time(o["started_at"]), short_time(o["ended_at"]) if o["ended_at"] else "open", o["missed_runs"])
@@ -127,7 +126,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], about: BesideHealt
     unanswered = about.unanswered
     if unanswered:
         pairs = [(pair["health_id"], pair["provider"], pair["acknowledgement_state"] or "none") for pair in unanswered]
-        console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
+        console.table("Open health alerts", ("subject", "provider", "acknowledgement"), pairs)
     if about.down_step:
         is_off = about.down_step == DOWN_STEPS["daemon_off"]
         schedule = f"scheduled-runs --schedule {LANES[report['lane']].schedule}"
@@ -151,8 +150,11 @@ def _show_problems(console: Terminal, report: Mapping[str, Any], about: BesideHe
         ("critical", incident_sentence(incident, report["as_of"]), fix_words(incident["cause"], incident["provider"]))
         for incident in about.incidents
     ]
+    is_missed = any(alert["category"] == _missed_worker(report) for alert in report["alerts"])
+    if (interval := _interval(report)) and not is_missed:
+        rows.append(("warning", f"{interval[:1].upper()}{interval[1:]}.", about.interval_step))
     rows += [
-        (alert["severity"], alert["message"], _step(report, alert, action, about.down_step))
+        (alert["severity"], _message(report, alert, about.unanswered), _step(report, alert, action, about))
         for alert, action in problems_of(report)
     ]
     if rows:
@@ -160,11 +162,30 @@ def _show_problems(console: Terminal, report: Mapping[str, Any], about: BesideHe
         console.facts("Problems, and what to do", shown_rows)
 
 
-def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str, down_step: str) -> str:
+def _message(report: Mapping[str, Any], alert: Mapping[str, Any], unanswered: Sequence[Mapping[str, Any]]) -> str:
+    """The message of an alert, with how many of those that it counts a person has put off."""
+    lane = LANES[report["lane"]]
+    states = {
+        f"{lane.alert_name}_acknowledgement_gap": [
+            gap["acknowledgement_state"] for gap in report["acknowledgement_gaps"]
+        ],
+        f"{lane.alert_name}_approval_gap": [gap["approval_state"] for gap in report["approval_gaps"]],
+        f"{lane.name}_acknowledgement_outstanding": [pair["acknowledgement_state"] for pair in unanswered],
+    }.get(alert["category"], [])
+    message = str(alert["message"])
+    return f"{message.removesuffix('.')}{put_off(states)}." if put_off(states) else message
+
+
+def _missed_worker(report: Mapping[str, Any]) -> str:
+    return f"missed_{LANES[report['lane']].alert_name}_retry_worker"
+
+
+def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str, about: BesideHealth) -> str:
     """What to do about a problem: a worker that is down makes no plan, so its run is all that a stale plan needs."""
     lane = LANES[report["lane"]]
-    if alert["category"] == f"missed_{lane.alert_name}_retry_worker" and down_step:
-        return down_step
+    worker_step = about.down_step or about.interval_step
+    if alert["category"] == _missed_worker(report) and worker_step:
+        return worker_step
     if alert["category"] == f"stale_{lane.alert_name}_retry_plan" and report["missed_worker_count"]:
         return STALE_PLAN_STEP
     is_approval = alert["category"] == f"{lane.alert_name}_approval_gap"
@@ -227,7 +248,15 @@ def _worker(report: Mapping[str, Any]) -> str:
     return "no run yet" if age is None else f"last run {ago(age)}"
 
 
+def _interval(report: Mapping[str, Any]) -> str:
+    """How often the worker runs, if it runs regularly and less often than expected; else empty."""
+    usual, expected = usual_interval_of(report), report["expected_interval_minutes"]
+    return worker_interval({"usual_interval_minutes": usual, "expected_interval_minutes": expected}) if usual else ""
+
+
 def _outages(report: Mapping[str, Any]) -> str:
+    if interval := _interval(report):
+        return interval.removeprefix("the retry worker ")
     missed, outages = report["missed_run_count"], len(report["outages"])
     return f"{count(missed, 'run')} missed in {count(outages, 'outage')}" if outages else "no run missed"
 
@@ -258,7 +287,7 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     ]  # fmt: skip
     columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alert acks")
     console.table("Retries of all evidence so far, and what needs a person", columns, gaps)
-    console.print("acks, approvals: missing for a retry; alert acks: health alerts to acknowledge", style="dim")
+    console.print("acks, approvals: missing for a retry, or put off; alert acks: open health alerts", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
         console.table("Attempts of all evidence so far", ("provider", "delivered", "failed"), providers)

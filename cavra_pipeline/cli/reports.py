@@ -32,7 +32,7 @@ from cavra_pipeline.cli.report_tables import (
     show_health_of_lanes,
     unless_empty,
 )
-from cavra_pipeline.cli.worker_down import down_step
+from cavra_pipeline.cli.worker_down import down_step, interval_step
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.lanes import LANES, Lane
@@ -115,7 +115,12 @@ def retry_health_command(
         def show_one(console: Terminal, report: Mapping[str, Any]) -> None:
             is_down = report["missed_worker_count"] and not usual_interval_of(report)
             step = down_step([report["lane"]], is_past=as_of is not None) if is_down else ""
-            show_health(console, report, BesideHealth(slots=slots, **about, down_step=step))
+            slow_step = ""
+            if usual_interval_of(report):
+                slow_step = interval_step(
+                    report["lane"], report["expected_interval_minutes"], is_past=as_of is not None
+                )
+            show_health(console, report, BesideHealth(slots=slots, **about, down_step=step, interval_step=slow_step))
 
         answer(
             reports[0],

@@ -21,7 +21,7 @@ from cavra_pipeline.cli.tables import (
     show_plan_states,
     show_wrong,
 )
-from cavra_pipeline.cli.worker_down import down_step
+from cavra_pipeline.cli.worker_down import down_step, interval_step
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.leaks import open_leak_days
@@ -74,7 +74,14 @@ def status(as_of: datetime | None) -> None:
     is_daemon_off_now = as_of is None and is_daemon_off(document["daemon"])
     down = [name for name, _ in down_workers(document)]
     step = down_step(down, is_past=as_of is not None, daemon=document["daemon"]) if down else ""
-    wrong = what_is_wrong(document, leaks, is_daemon_off=is_daemon_off_now, down_step=step)
+    interval_steps = {
+        name: interval_step(name, lane["expected_interval_minutes"], is_past=as_of is not None)
+        for name, lane in document["lanes"].items()
+        if lane["usual_interval_minutes"]
+    }
+    wrong = what_is_wrong(
+        document, leaks, is_daemon_off=is_daemon_off_now, down_step=step, interval_steps=interval_steps
+    )
     answer(
         document,
         lambda console, summary: _show(console, summary, wrong, evidence, is_of_now=as_of is None),

@@ -1,17 +1,18 @@
-"""What a person does about workers that are down, by Dagster's daemon and the schedules; the console says the same."""
+"""What a person does about workers that are down or run too seldom, by Dagster's daemon and this host's schedules."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cavra_pipeline.cli.common import clock, daemon_of, home
 from cavra_pipeline.cli.tables import is_daemon_off, short_time
-from cavra_pipeline.documents import instant
+from cavra_pipeline.documents import instant, whole_minutes
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import listed
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.cause_words import DOWN_STEPS
+from cavra_pipeline.reports.cause_words import DOWN_STEPS, INTERVAL_STEP, INTERVAL_STEP_HERE
 
 
 def down_step(
@@ -38,6 +39,24 @@ def down_step(
     from cavra_pipeline.schedules import next_ticks
 
     return step_while_daemon_runs(lanes, next_ticks(home(), now=now), now)
+
+
+def interval_step(lane: str, expected_interval_minutes: int, *, is_past: bool = False) -> str:
+    """Returns what a person does about a lane's worker that runs, and less often than expected.
+
+    Args:
+        lane: The lane.
+        expected_interval_minutes: How often its worker should run.
+        is_past: Whether it is asked of an earlier instant, of which this host's schedules say nothing.
+    """
+    if is_past:
+        return INTERVAL_STEP
+    from cavra_pipeline.schedules import due_every
+
+    every = due_every(home(), LANES[lane].schedule, now=clock())
+    if every is None or every > timedelta(minutes=expected_interval_minutes):
+        return INTERVAL_STEP
+    return INTERVAL_STEP_HERE.format(every=short_duration(whole_minutes(every)))
 
 
 def step_while_daemon_runs(lanes: Collection[str], schedules: Sequence[Mapping[str, Any]], now: datetime) -> str:

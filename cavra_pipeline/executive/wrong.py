@@ -57,6 +57,7 @@ def what_is_wrong(
     *,
     is_daemon_off: bool = False,
     down_step: str = "",
+    interval_steps: Mapping[str, str] | None = None,
 ) -> list[Wrong]:
     """Returns what is wrong, causes before what follows from them; none if nothing is wrong.
 
@@ -65,6 +66,7 @@ def what_is_wrong(
         leaks: How many leaked secrets of each landing day no one has handled.
         is_daemon_off: Whether no Dagster daemon runs where one should; the demo ends without one by design.
         down_step: What to do about workers that are down.
+        interval_steps: What to do about each lane's worker that runs less often than expected.
     """
     incidents, lanes, down = overview["incidents"], overview["lanes"].values(), down_workers(overview)
     due_count = sum(lane["retryable_count"] for lane in lanes)
@@ -74,7 +76,11 @@ def what_is_wrong(
         *(Wrong(incident_sentence(incident, overview["as_of"]), ("incidents --open",)) for incident in incidents),
         *_leaked(leaks or {}),
         *_down_lines(down, down_step),
-        *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
+        *(
+            _of_lane(lane, worker_interval(lane), step=(interval_steps or {}).get(lane["lane"], ""))
+            for lane in lanes
+            if lane["usual_interval_minutes"]
+        ),
         *_recoveries(overview["recoveries"]),
         *_held_retries([lane for lane in lanes if lane["held_count"] or lane["held_when_due_count"]], due_count),
         *_unacknowledged([lane for lane in lanes if lane["outstanding_acknowledgements"]]),
@@ -139,8 +145,8 @@ def _down_lines(down: list[tuple[str, str]], step: str) -> Iterator[Wrong]:
         yield Wrong(what, (f"retry-health --lane {never[0]}",), step="" if ran else step)
 
 
-def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:
-    return Wrong(f"{lane['lane']}: {what}", (f"retry-health --lane {lane['lane']}",))
+def _of_lane(lane: Mapping[str, Any], what: str, step: str = "") -> Wrong:
+    return Wrong(f"{lane['lane']}: {what}", (f"retry-health --lane {lane['lane']}",), step=step)
 
 
 def _is_covered_by_held(lane: Mapping[str, Any]) -> bool:
@@ -223,6 +229,19 @@ def undecided(states: Collection[str | None], missing: str) -> list[str]:
     declined = {state: number for state in DECLINING_STATES if (number := list(states).count(state))}
     number = len(states) - sum(declined.values())
     return [*([f"{number:,} {missing}"] if number else []), *(f"{each:,} {state}" for state, each in declined.items())]
+
+
+def put_off(states: Collection[str | None]) -> str:
+    """Says how many of those that a sentence has counted a person has put off: `` (1 of them deferred)``, or nothing.
+
+    Args:
+        states: What a person has said of each, if anything.
+    """
+    declined = undecided([state for state in states if state in DECLINING_STATES], "")
+    if not declined:
+        return ""
+    first = declined[0].replace(" ", " of them ", 1) if len(states) > 1 else declined[0].partition(" ")[2]
+    return f" ({listed([first, *declined[1:]])})"
 
 
 def _recoveries(recoveries: Mapping[str, Any]) -> Iterator[Wrong]:

@@ -71,6 +71,12 @@ DOWN_STEPS: Final = {
     "several_due": "The scheduled runs at {times} end the outages; if one does not end, "
     "check in Dagster that its schedule is on.",
 }
+#: What to do about a worker that runs less often than its lane expects; of a host whose schedule is due often enough.
+INTERVAL_STEP: Final = "Adjust its schedule, or the lane's expected interval."
+INTERVAL_STEP_HERE: Final = (
+    "This host's schedule is due every {every} and needs no change: "
+    "the runs on record are of another host, or of before."
+)
 #: The step for a stale plan where the worker is down: its run makes a plan, so that nothing else is to be done.
 STALE_PLAN_STEP: Final = "The worker's next run makes a new one."
 #: What comes before retries whose provider fails until a person has fixed the cause.

@@ -23,7 +23,7 @@ _ARCHIVE_NAME: Final = "archive_reference_health_alert"
 ITEM_WORDS: Final = {
     "unresolved_delivery": "failing deliveries",
     "unresolved_failed_execution": "failed or skipped retries",
-    "acknowledgement_outstanding": "health alerts to acknowledge",
+    "acknowledgement_outstanding": "open health alerts",
     "open_recovery": "open recoveries",
     "acknowledgement_gap": "acknowledgement gaps",
 }

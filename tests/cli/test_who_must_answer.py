@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cavra_pipeline.executive.wrong import undecided
+from cavra_pipeline.executive.wrong import put_off, undecided
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
@@ -62,6 +62,9 @@ def test_the_next_command_is_about_a_health_alert_that_nobody_has_answered(tmp_p
     assert "--provider slack" in " ".join(next_step.replace("\\", " ").split())
     assert "jira" not in next_step
     assert "health alerts  1 to acknowledge, 1 escalated and 1 dismissed" in said
+    assert "3 health alerts need an acknowledgement (1 of them escalated and 1 dismissed)." in " ".join(said.split())
+    assert "Open health alerts\n" in said
+    assert "Health alerts to acknowledge" not in said
     status = command(made.home, "status", *AT).out
     assert "3 health alerts are open, 1 to acknowledge, 1 escalated and 1 dismissed" in " ".join(status.split())
 
@@ -72,6 +75,19 @@ def test_nothing_is_suggested_where_every_health_alert_has_an_answer(tmp_path: P
 
     assert "health alerts  2 escalated" in said
     assert "cavra-pipeline ack" not in said
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ([], ""),
+        ([None, "acknowledged"], ""),
+        (["deferred"], " (deferred)"),
+        ([None, "deferred", "escalated", "deferred"], " (2 of them deferred and 1 escalated)"),
+    ],
+)
+def test_beside_a_count_stands_how_many_a_person_put_off(states: list[str | None], words: str) -> None:
+    assert put_off(states) == words
 
 
 def test_status_counts_what_is_deferred_apart_from_what_is_missing(home: Settings) -> None:
@@ -85,6 +101,7 @@ def test_health_counts_what_is_deferred_apart_from_what_is_missing(home: Setting
     said = command(home.home, "retry-health", *LANE, *AT).out
 
     assert "acknowledgements  2 missing and 1 deferred" in said
+    assert "need an acknowledgement before they can be retried (1 of them deferred)." in " ".join(said.split())
 
 
 def test_a_forecast_names_what_a_person_deferred_and_nothing_else(home: Settings) -> None:

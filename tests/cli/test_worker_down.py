@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cavra_pipeline.cli.worker_down import down_step, step_while_daemon_runs
-from cavra_pipeline.reports.cause_words import DOWN_STEPS
+from cavra_pipeline.cli.worker_down import down_step, interval_step, step_while_daemon_runs
+from cavra_pipeline.reports.cause_words import DOWN_STEPS, INTERVAL_STEP, INTERVAL_STEP_HERE
 
 NOW = datetime(2026, 11, 30, 16, 20, tzinfo=UTC)
 
@@ -53,3 +54,23 @@ def test_a_schedule_that_never_comes_has_to_be_checked() -> None:
 def test_a_daemon_that_does_not_run_is_started_first(state: str, step: str) -> None:
     assert down_step(["auditor_export"], daemon={"state": state}) == step
     assert down_step(["auditor_export"], is_past=True, daemon={"state": state}) == DOWN_STEPS["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("cron", "expected", "step"),
+    [
+        ("45 * * * *", 60, INTERVAL_STEP_HERE.format(every="1 h")),
+        ("45 * * * *", 30, INTERVAL_STEP),
+        ("0 */2 * * *", 60, INTERVAL_STEP),
+        # Every half-hour of the day only: the night is the longest pause.
+        ("*/30 8-18 * * *", 60, INTERVAL_STEP),
+    ],
+)
+def test_a_slow_worker_needs_a_change_only_where_the_schedule_here_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cron: str, expected: int, step: str
+) -> None:
+    monkeypatch.setenv("CAVRA_HOME", str(tmp_path))
+    monkeypatch.setenv("CAVRA_CRON_AUDIT_DELIVERY_RETRY", cron)
+
+    assert interval_step("acknowledgement_audit", expected) == step
+    assert interval_step("acknowledgement_audit", expected, is_past=True) == INTERVAL_STEP
