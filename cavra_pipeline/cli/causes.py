@@ -15,6 +15,7 @@ from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
 from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import near_time, said, short_time
+from cavra_pipeline.cli.worker_down import forecast_note
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.durations import short_duration
@@ -144,7 +145,7 @@ def forecast_command(
             which = "No lane is" if len(idle) == len(lanes) > 1 else are_not
             console.print(f"This is what live runs would do. {which} live on this host.")
         if lane:
-            _show_forecast(console, document, declined)
+            _show_forecast(console, document, declined, forecast_note(lane.name) if as_of is None else "")
         else:
             _show_forecasts(console, document)
 
@@ -333,8 +334,13 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
     return short_time(line["at"]), lines(text + times, shown(line["record_id"] or line["incident_id"], "dim"))
 
 
-def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Mapping[tuple[str, str], str]) -> None:
-    """Shows what becomes of failing deliveries if nothing changes; `declined` are those that a person put off."""
+def _show_forecast(
+    console: Terminal, document: Mapping[str, Any], declined: Mapping[tuple[str, str], str], note: str
+) -> None:
+    """Shows what becomes of failing deliveries if nothing changes; `declined` are those that a person put off.
+
+    `note` says how its instants differ from this host's schedule.
+    """
     subject = LANES[document["lane"]].subject_field
     minutes = document["late_by_minutes"]
     # Deliveries exhausted already are not in the forecast's exhausted count.
@@ -367,6 +373,8 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any], declined: Map
         columns = ("subject", "provider", "first tried", "exhausts at")
         console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
         console.print("exhausts at: when its attempts are used up if every retry fails", style="dim")
+        if note:
+            console.print(note, style="dim")
         first = min(document["pairs"], key=lambda pair: (pair["exhausted_at"] is None, pair["exhausted_at"]))
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))
 

@@ -1,4 +1,7 @@
-"""What a person does about workers that are down or run too seldom, by Dagster's daemon and this host's schedules."""
+"""What a person does about workers that are down or run too seldom, by Dagster's daemon and this host's schedules.
+
+Also how a forecast of their runs differs from those schedules.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cavra_pipeline.cli.common import clock, daemon_of, home
-from cavra_pipeline.cli.tables import is_daemon_off, short_time
+from cavra_pipeline.cli.tables import is_daemon_off, is_daemon_on, short_time
 from cavra_pipeline.documents import instant, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import listed
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.cause_words import DOWN_STEPS, INTERVAL_STEP, INTERVAL_STEP_HERE
+from cavra_pipeline.reports.cause_words import DOWN_STEPS, FORECAST_NOTE, INTERVAL_STEP, INTERVAL_STEP_HERE
 
 
 def down_step(
@@ -39,6 +42,17 @@ def down_step(
     from cavra_pipeline.schedules import next_ticks
 
     return step_while_daemon_runs(lanes, next_ticks(home(), now=now), now)
+
+
+def forecast_note(lane: str) -> str:
+    """Returns how a forecast's instants differ from this host's schedule; empty where Dagster's daemon does not run."""
+    now = clock()
+    if not is_daemon_on(daemon_of(home(), now)):
+        return ""
+    from cavra_pipeline.schedules import next_ticks
+
+    due = {row["schedule"]: row["next_due_at"] for row in next_ticks(home(), now=now)}[LANES[lane].schedule]
+    return FORECAST_NOTE.format(time=_near(due, now)) if due else ""
 
 
 def interval_step(lane: str, expected_interval_minutes: int, *, is_past: bool = False) -> str:

@@ -24,6 +24,7 @@ from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import (
     CAUSE_WORDS,
     DOWN_STEPS,
+    FORECAST_NOTE,
     RECOVERY_STEP,
     RELEASE_WORDS,
     STALE_PLAN_STEP,
@@ -93,6 +94,7 @@ def _lanes() -> str:
         "RECOVERY_STEP": RECOVERY_STEP,
         "STALE_PLAN_STEP": STALE_PLAN_STEP,
         "DOWN_STEPS": DOWN_STEPS,
+        "FORECAST_NOTE": FORECAST_NOTE,
         "WHERE_APPROVED": WHERE_APPROVED,
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),

@@ -79,6 +79,8 @@ INTERVAL_STEP_HERE: Final = (
 )
 #: The step for a stale plan where the worker is down: its run makes a plan, so that nothing else is to be done.
 STALE_PLAN_STEP: Final = "The worker's next run makes a new one."
+#: Below a forecast's instants, which are reckoned by evidence alone, where Dagster's daemon runs.
+FORECAST_NOTE: Final = "Instants are counted from the last run; the schedule here is due at {time}."
 #: What comes before retries whose provider fails until a person has fixed the cause.
 FIX_FIRST: Final = "Fix the cause first: a retry that fails uses up an attempt."
 #: The same step for the workers of several lanes.

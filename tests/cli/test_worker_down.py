@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.cli.worker_down import down_step, interval_step, step_while_daemon_runs
-from cavra_pipeline.reports.cause_words import DOWN_STEPS, INTERVAL_STEP, INTERVAL_STEP_HERE
+from cavra_pipeline.cli.worker_down import down_step, forecast_note, interval_step, step_while_daemon_runs
+from cavra_pipeline.reports.cause_words import DOWN_STEPS, FORECAST_NOTE, INTERVAL_STEP, INTERVAL_STEP_HERE
 
 NOW = datetime(2026, 11, 30, 16, 20, tzinfo=UTC)
 
@@ -74,3 +74,23 @@ def test_a_slow_worker_needs_a_change_only_where_the_schedule_here_is_slow(
 
     assert interval_step("acknowledgement_audit", expected) == step
     assert interval_step("acknowledgement_audit", expected, is_past=True) == INTERVAL_STEP
+
+
+@pytest.mark.parametrize(
+    ("state", "note"),
+    [
+        ("alive", FORECAST_NOTE.format(time="16:45 UTC")),
+        ("starting", FORECAST_NOTE.format(time="16:45 UTC")),
+        ("silent", ""),
+        ("never_seen", ""),
+        ("unknown", ""),
+    ],
+)
+def test_a_forecast_names_the_schedule_here_only_while_the_daemon_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, note: str
+) -> None:
+    monkeypatch.setenv("CAVRA_HOME", str(tmp_path))
+    monkeypatch.setattr("cavra_pipeline.cli.worker_down.clock", lambda: NOW)
+    monkeypatch.setattr("cavra_pipeline.cli.worker_down.daemon_of", lambda _settings, _now: {"state": state})
+
+    assert forecast_note("acknowledgement_audit") == note

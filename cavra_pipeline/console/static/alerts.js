@@ -4,7 +4,7 @@ import { askIfThere } from "./api.js";
 import { acknowledgeAlertsButton, alertActs, eventDetail, mutedWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
 import { LANES, SCHEDULES, clock, command, el, hash, listed, nearStamp, plural, say, statusLine, subjectWords, swap, tag, time, words } from "./dom.js";
-import { DOWN_STEPS } from "./lanes.js"; // written by the server
+import { DOWN_STEPS, FORECAST_NOTE } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -72,6 +72,12 @@ export function downStep(context, lanes, schedules) {
 
 /** What a person does about an alert: of a worker that is down, as on the overview. */
 export const stepOf = (alert, context, schedules) => (alert.kind === "worker_down" ? downStep(context, LANES.filter((lane) => lane === alert.subject), schedules) : alert.action);
+
+/** How a forecast's instants differ from this host's schedule; empty where that is not known. */
+export function forecastNote(lane, schedules) {
+  const due = schedules.find((row) => row.schedule === SCHEDULES[lane])?.next_due_at;
+  return due ? FORECAST_NOTE.replace("{time}", nearStamp(due)) : "";
+}
 
 export const isDaemonUp = (context) => ["alive", "starting"].includes(context.status?.dagster.daemon);
 

@@ -1,6 +1,7 @@
 // One delivery: its attempts, its state and why, what would release it, its evidence and forecast.
 
 import { acknowledgeButton, withdrawButton } from "./acknowledge.js";
+import { dueSchedules, forecastNote } from "./alerts.js";
 import { ask } from "./api.js";
 import { SPENT, failureOf, faultAt, gateOf, titleOf } from "./causes.js";
 import { heldAs } from "./decisions.js";
@@ -38,7 +39,8 @@ export async function render(params, context, root) {
   const { explanations } = await ask("/explain", { ...at, subject: params.subject, provider: params.provider, lane: params.lane });
   const explanation = explanations[0];
   const isFailing = !["settled", "not_failing"].includes(explanation.state);
-  const [{ incidents }, forecast] = await Promise.all([
+  const [schedules, { incidents }, forecast] = await Promise.all([
+    isFailing ? dueSchedules(context) : [],
     explanation.provider_incident_id ? ask("/incidents", { ...at, provider: explanation.provider, open: true }) : { incidents: [] },
     isFailing ? ask(`/lanes/${explanation.lane}/forecast`, at) : { pairs: [] },
   ]);
@@ -68,7 +70,7 @@ export async function render(params, context, root) {
     statusLine(),
     facts([["Failures", explanation.retry_count], ["Failing since", explanation.failing_since ? stamp(explanation.failing_since) : "–"], [explanation.state === "retry" ? "Due since" : "Next retry", explanation.next_retry_at ? stamp(explanation.next_retry_at) : "–"],
       ...[["Acknowledgement", explanation.acknowledgement_state], ["Approval", explanation.approval_state]].filter(([name, state]) => state || GATES[explanation.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
-    attemptTimeline(explanation), forecastText(explanation, pair, forecast, liveNote(explanation.lane, context)), historyTable(explanation)];
+    attemptTimeline(explanation), forecastText(explanation, pair, forecast, liveNote(explanation.lane, context), forecastNote(explanation.lane, schedules)), historyTable(explanation)];
 }
 
 /** What was sent, when first, and to whom. */
@@ -146,10 +148,10 @@ function attempts(lines) {
   return [...deliveries, ...lines.filter((line) => line.what === "execution" && !isSent(line))].sort((a, b) => parse(a.at) - parse(b.at));
 }
 
-function forecastText(explanation, pair, forecast, note) {
+function forecastText(explanation, pair, forecast, note, scheduleNote) {
   if (!pair) return null;
   const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTriedReason(explanation, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
-    : [`It ${note ? "would be" : "is"} tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
+    : [`It ${note ? "would be" : "is"} tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`, scheduleNote];
   const precedent = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
   return [el("h2", {}, "If nothing changes"), el("p", {}, note && !pair.never_tried && `${note} `, parts.filter(Boolean).join(" ")), precedent && el("p", { class: "soft" }, precedent)];
 }

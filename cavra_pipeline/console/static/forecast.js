@@ -1,5 +1,6 @@
 // The forecast of a lane: its failing deliveries in the coming runs, if nothing changes.
 
+import { dueSchedules, forecastNote } from "./alerts.js";
 import { ask } from "./api.js";
 import { declinedOf, heldAs } from "./decisions.js";
 import { NEVER, liveNote } from "./delivery.js";
@@ -10,7 +11,7 @@ import { table } from "./table.js";
 
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
-  const [forecast, planAnswer] = await Promise.all([ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours }), ask(`/lanes/${lane}/plan`, { as_of: asOf() })]);
+  const [schedules, forecast, planAnswer] = await Promise.all([dueSchedules(context), ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours }), ask(`/lanes/${lane}/plan`, { as_of: asOf() })]);
   const declinedState = declinedOf(planAnswer);
   // Deliveries exhausted already are not in the forecast's exhausted count.
   const exhaustedCount = forecast.pairs.filter((pair) => pair.action === "suppress").length;
@@ -22,7 +23,7 @@ export async function render(params, context) {
     el("section", { class: `verdict ${forecast.exhausted_count || exhaustedCount ? "warning" : forecast.pair_count ? "healthy" : ""}`, "aria-label": "Forecast" },
       el("p", { class: "state" }, headline(forecast, exhaustedCount)),
       forecast.pair_count > 0 && el("p", {}, liveNote(lane, context)),
-      el("p", { class: "soft" }, `${words(lane)}, from ${stamp(forecast.as_of)}. It shows the two extremes: every retry fails, or every retry is delivered.`)),
+      el("p", { class: "soft" }, `${words(lane)}, from ${stamp(forecast.as_of)}. It shows the two extremes: every retry fails, or every retry is delivered.${forecast.pair_count ? ` ${forecastNote(lane, schedules)}` : ""}`)),
     facts([["Worker runs", forecast.runs], ["Failing deliveries", forecast.pair_count], ["Exhausted already", exhaustedCount], ["Held, or not due", forecast.never_tried_count - exhaustedCount], ["Most due before a run", forecast.queue_peak], ["Late by up to", `${forecast.late_by_minutes} min`]]),
     table({ key: "forecast", caption: "Failing deliveries", rows: forecast.pairs, empty: "none.", columns: [
       { name: "subject", title: "Subject", value: (pair) => subjectOf(lane, pair), cell: (pair) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, pair), provider: pair.provider }), "data-key": `f-${subjectOf(lane, pair)}-${pair.provider}` }, subjectOf(lane, pair)) },
