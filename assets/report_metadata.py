@@ -95,7 +95,8 @@ def _plan_numbers(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 _HEALTH_NUMBERS: Final = (
     "alert_count", "missed_run_count", "worker_run_count", "unresolved_delivery_count", "acknowledgement_pending_count",
-    "failed_execution_count", "unresolved_failed_execution_count", "disabled_schedule_count", "future_record_count",
+    "approval_pending_count", "failed_execution_count", "unresolved_failed_execution_count", "disabled_schedule_count",
+    "future_record_count",
 )  # fmt: skip
 
 
@@ -107,6 +108,7 @@ def _health_numbers(health: Mapping[str, Any]) -> dict[str, Any]:
         "latest_worker_age_minutes": health["latest_worker_age_minutes"],
         "latest_retry_plan_age_minutes": health["latest_retry_plan_age_minutes"],
         "oldest_acknowledgement_gap_at": min(gaps, default=None),
+        "oldest_approval_gap_at": min((gap["since"] for gap in health["approval_gaps"]), default=None),
         "is_schedule_disabled": any(alert["category"].startswith("disabled_") for alert in health["alerts"]),
     }
 

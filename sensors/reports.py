@@ -1,4 +1,4 @@
-"""The sensors for workers that are down, stale retry plans and overdue acknowledgements.
+"""The sensors for workers that are down, stale retry plans and overdue acknowledgements and approvals.
 
 They read what the health assets showed last, never the warehouse, and reckon on from there to now.
 """
@@ -17,6 +17,8 @@ from cavra_pipeline.sensors.shown import newest_shown
 
 _Judge = Callable[[Lane, Mapping[str, Any], datetime], list[Signal]]
 _STALE_PLAN: Final = "stale_retry_plan"
+#: Kinds of alerts about gaps, each with the metadata that counts them.
+_GAPS: Final = {"acknowledgement_gap": "acknowledgement_pending_count", "approval_gap": "approval_pending_count"}
 _WORKER_AGE: Final = "latest_worker_age_minutes"
 _PLAN_AGE: Final = "latest_retry_plan_age_minutes"
 
@@ -52,22 +54,24 @@ def stale_retry_plan_sensor(tick: SensorTick) -> TickResult:
 
 @observing_sensor(
     every=lambda settings: settings.report_watch_seconds,
-    description="Alerts when failing deliveries have waited for an acknowledgement for longer than the limit.",
+    description="Alerts when failing deliveries have waited too long for an acknowledgement or an approval.",
 )
 def acknowledgement_gap_sensor(tick: SensorTick) -> TickResult:
-    """Observes failing deliveries that have waited too long for an acknowledgement."""
+    """Observes failing deliveries that have waited too long for an acknowledgement or an approval."""
     limit = timedelta(minutes=tick.settings.acknowledgement_limit_minutes)
 
     def overdue(lane: Lane, shown: Mapping[str, Any], now: datetime) -> list[Signal]:
-        text, count = shown.get("oldest_acknowledgement_gap_at"), shown.get("acknowledgement_pending_count")
-        if not isinstance(text, str) or not isinstance(count, int) or count < 1:
-            return []
-        since = datetime.fromisoformat(text).astimezone(UTC)
-        if now - since <= limit:
-            return []
-        return [Signal("acknowledgement_gap", lane.name, "warning", since, None, count, _evidence(lane, shown))]
+        signals = []
+        for kind, pending in _GAPS.items():
+            text, count = shown.get(f"oldest_{kind}_at"), shown.get(pending)
+            if not isinstance(text, str) or not isinstance(count, int) or count < 1:
+                continue
+            since = datetime.fromisoformat(text).astimezone(UTC)
+            if now - since > limit:
+                signals.append(Signal(kind, lane.name, "warning", since, None, count, _evidence(lane, shown)))
+        return signals
 
-    return _of_lanes(tick, ("acknowledgement_gap",), overdue, quiet="No acknowledgement is overdue.")
+    return _of_lanes(tick, tuple(_GAPS), overdue, quiet="No acknowledgement or approval is overdue.")
 
 
 def _newest_at(as_of: datetime, age_minutes: Any) -> datetime | None:

@@ -131,6 +131,14 @@ _TABLE: Final = (
         is_notified_together=True,
     ),
     AlertKind(
+        "approval_gap",
+        "warning",
+        "retries wait for an approval in CAVRA",
+        ("lane with retries to approve", "lanes with retries to approve"),
+        "Approve or deny each one in CAVRA; live retries wait until its evidence is ingested.",
+        is_notified_together=True,
+    ),
+    AlertKind(
         "recovery_past_limit",
         "critical",
         "recoveries are open past their limit",

@@ -590,7 +590,7 @@ def test_a_plan_goes_stale_between_two_reports_and_the_warehouse_stays_closed(
     ).success
 
     assert stale.tick(now).skip_message == NOTHING_OLD
-    assert gaps.tick(now).skip_message == "No acknowledgement is overdue."
+    assert gaps.tick(now).skip_message == "No acknowledgement or approval is overdue."
     with held(settings):
         assert stale.tick(now + 19 * MINUTE).skip_message == NOTHING_OLD
     stale.tick(now + 22 * MINUTE)
@@ -629,10 +629,27 @@ def test_an_acknowledgement_is_overdue_once_its_limit_is_passed(
     ).success
     watch = Watch(acknowledgement_gap_sensor, settings, instance)
 
-    assert watch.tick(now + 60 * MINUTE).skip_message == "No acknowledgement is overdue."
+    assert watch.tick(now + 60 * MINUTE).skip_message == "No acknowledgement or approval is overdue."
     watch.tick(now + 60 * MINUTE + timedelta(microseconds=1))
 
     assert told.newest == [("acknowledgement_gap", "recovery_escalation", None, 2)]
+
+
+def test_an_approval_is_overdue_once_its_limit_is_passed_and_is_no_acknowledgement(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    now = datetime.now(UTC)
+    lane = "acknowledgement_audit"
+    failed = delivery(now - 30 * MINUTE, lane=lane, failed=["slack", "teams"])
+    settings = new_home(tmp_path, {(now - 30 * MINUTE).date().isoformat(): [failed]})
+    days = [(now - 30 * MINUTE).date(), now.date()]
+    assert run(settings, days, assets=(*EVIDENCE, f"{lane}_retry_health"), instance=instance).success
+    watch = Watch(acknowledgement_gap_sensor, settings, instance)
+
+    assert watch.tick(now + 29 * MINUTE).skip_message == "No acknowledgement or approval is overdue."
+    watch.tick(now + 31 * MINUTE)
+
+    assert told.newest == [("approval_gap", lane, None, 2)]
 
 
 # --- The sensor for recoveries past their limit --------------------------------------------------------------------

@@ -85,7 +85,7 @@ const BASIS = { subject_count: "Deliveries that failed, since arrived or not", p
 
 /** What the occurrences of an alert are, by its kind; those of other kinds are not shown. */
 const UNITS = { provider_incident: "Failed attempts", failed_execution: "Failed or skipped retries", exhaustion_ahead: "Deliveries about to be exhausted", missed_run: "Missed runs", failed_run: "Failed runs", run_backlog: "Queued runs",
-  acknowledgement_gap: "Deliveries to acknowledge", recovery_past_limit: "Recoveries past their limit", quarantine: "Quarantined records", secret_finding: "Leaked secrets" };
+  acknowledgement_gap: "Deliveries to acknowledge", approval_gap: "Retries to approve", recovery_past_limit: "Recoveries past their limit", quarantine: "Quarantined records", secret_finding: "Leaked secrets" };
 
 /** An alert's evidence as rows, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
