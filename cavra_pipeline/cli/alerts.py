@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.alerts.kinds import KINDS, WORKER_DOWN
+from cavra_pipeline.alerts.kinds import KINDS, PROVIDER_INCIDENT, SECRET_FINDING, WORKER_DOWN
 from cavra_pipeline.alerts.model import NO_CAUSE
 from cavra_pipeline.alerts.operators import (
     DEFAULT_HISTORY,
@@ -27,12 +27,17 @@ from cavra_pipeline.cli.when import read_end, read_span, read_start
 from cavra_pipeline.cli.worker_down import down_step
 from cavra_pipeline.documents import shifted
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.leaks import open_leak_days
 from cavra_pipeline.executive.words import count
+from cavra_pipeline.executive.wrong import leaked
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 
+#: Kinds that the next command is about before any other of their severity; a worker that is down ends by itself.
+_FIRST: Final = (SECRET_FINDING, PROVIDER_INCIDENT)
+_LAST: Final = (WORKER_DOWN,)
 _ID_SHOWN: Final = len("alert-") + 8
 
 
@@ -211,6 +216,13 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.print("Open alerts: none")
     if stale:
         console.print(f"Alerts are {stale}.", style="yellow")
+    elif ordered:
+        console.print(
+            "Alerts about lanes, incidents and recoveries have the numbers of the newest report.", style="dim"
+        )
+    leaks = _leaks_without_alert(ordered, settings)
+    for leak in leaks:
+        console.print(f"{leak}; the alert follows.", style="yellow")
     if document["silences"]:
         silences = [
             (
@@ -235,12 +247,36 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.facts("Undelivered notifications", unsent)
     if not document["connectors"]:
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
-    firing = [alert for alert in ordered if alert["state"] == "firing" and not alert["muted_by"]]
-    if firing:
-        act = "resolve" if firing[0]["ends_by_hand"] else "ack"
-        console.next(f"cavra-pipeline alerts {act} {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
-    elif tables.is_daemon_off(daemon):
-        console.next("cavra-pipeline dev")
+    if steps := _next_steps(ordered, daemon, has_leaks=bool(leaks)):
+        console.next(*steps)
+
+
+def _leaks_without_alert(alerts: Sequence[Mapping[str, Any]], settings: Settings) -> list[str]:
+    """Says which leaked secrets are known from evidence, while the sensor that raises their alert is still to tick."""
+    if any(alert["kind"] == SECRET_FINDING for alert in alerts):
+        return []
+    return [leak.what for leak in leaked(open_leak_days(settings, clock()))]
+
+
+def _next_steps(alerts: Sequence[Mapping[str, Any]], daemon: Mapping[str, Any], *, has_leaks: bool) -> list[str]:
+    """Returns what to do next: about the alert that matters most, or what has to run first."""
+    firing = [alert for alert in alerts if alert["state"] == "firing" and not alert["muted_by"]]
+    is_off = tables.is_daemon_off(daemon)
+    if has_leaks and not is_off:
+        return ["cavra-pipeline findings"]
+    if not firing:
+        return ["cavra-pipeline dev"] if is_off else []
+    first = min(firing, key=_rank)
+    act = "resolve" if first["ends_by_hand"] else "ack"
+    before = ["Rotate what leaked (cavra-pipeline findings), then:"] if first["kind"] == SECRET_FINDING else []
+    return [*before, f"cavra-pipeline alerts {act} {first['alert_id'][:_ID_SHOWN]} --by LABEL"]
+
+
+def _rank(alert: Mapping[str, Any]) -> tuple[bool, int]:
+    """How much an alert matters, the smaller the more: critical ones first."""
+    kind = alert["kind"]
+    place = _FIRST.index(kind) if kind in _FIRST else len(_FIRST) + (kind in _LAST)
+    return alert["severity"] != "critical", place
 
 
 def _covered_rows(alerts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -74,7 +74,7 @@ def what_is_wrong(
     return [
         *([_DAEMON_OFF] if is_daemon_off else []),
         *(Wrong(incident_sentence(incident, overview["as_of"]), ("incidents --open",)) for incident in incidents),
-        *_leaked(leaks or {}),
+        *leaked(leaks or {}),
         *_down_lines(down, down_step),
         *(
             _of_lane(lane, worker_interval(lane), step=(interval_steps or {}).get(lane["lane"], ""))
@@ -116,7 +116,8 @@ def some(names: list[str]) -> str:
     return listed([*names[:_MOST_NAMED], *([f"{more:,} more"] if more > 0 else [])])
 
 
-def _leaked(leaks: Mapping[date, int]) -> Iterator[Wrong]:
+def leaked(leaks: Mapping[date, int]) -> Iterator[Wrong]:
+    """Yields a line for the leaked secrets that no one has handled, if there are any, by landing day."""
     if leaks:
         secrets = count(sum(leaks.values()), "leaked secret")
         yield Wrong(

@@ -16,7 +16,9 @@ from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli import cli
 from cavra_pipeline.cli.alert_words import evaluation_words, muted_counts, muted_words
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.leaks import note_leaks
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from tests.support import empty_warehouse
 
 
@@ -118,6 +120,48 @@ def test_open_alerts_say_when_they_were_evaluated_once_all_were(
     assert "evaluated at" not in run("list").output
     daemon.update(state="unknown", are_alerts_evaluated=None, alerts_evaluated_at=None)
     assert "Open alerts: 2\n" in run("list").output
+
+
+@pytest.mark.parametrize(
+    ("kinds", "first", "act"),
+    [
+        (("worker_down", "provider_incident"), "provider_incident", "ack"),
+        (("worker_down", "provider_incident", "secret_finding"), "secret_finding", "resolve"),
+        (("worker_down", "stale_retry_plan"), "worker_down", "ack"),
+    ],
+)
+def test_the_next_command_is_about_the_alert_that_matters_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], first: str, act: str
+) -> None:
+    monkeypatch.setenv("CAVRA_HOME", str(tmp_path / "home"))
+    settings = Settings(home=tmp_path / "home").prepare()
+    settings.warehouse.write_bytes(empty_warehouse())
+    now = datetime.now(UTC)
+    wrong = [Signal(kind, f"subject-{kind}", KINDS[kind].severity, now - timedelta(hours=3)) for kind in kinds]
+    watch_pass(settings, Observation(kinds, wrong), clock=lambda: now)
+    ids = {one["kind"]: one["alert_id"][: len("alert-") + 8] for one in answer("list")["alerts"]}
+
+    _, _, suggested = run("list").output.partition("next: ")
+    assert f"cavra-pipeline alerts {act} {ids[first]} --by LABEL" in suggested
+    assert ("cavra-pipeline findings" in suggested) is (act == "resolve")
+    assert not [kind for kind in kinds if kind != first and ids[kind] in suggested]
+
+
+def test_leaked_secrets_are_named_before_their_alert_is_raised(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = {"state": "alive", "are_alerts_evaluated": False, "alerts_evaluated_at": None}
+    monkeypatch.setattr("cavra_pipeline.cli.alerts.daemon_of", lambda _settings, _now: daemon)
+    assert "leaked secret" not in run("list").output
+    now = datetime.now(UTC)
+    leak = {"leak_id": "leak-1", "drop_day": now.date(), "rule": "github-token", "found_at": now}
+    with state_of(home).writing() as c:
+        note_leaks(c, [leak])
+
+    said = " ".join(run("list").output.split())
+    assert f"1 leaked secret to rotate, in evidence from {now.date()}; the alert follows." in said
+    assert said.endswith("next: cavra-pipeline findings")
+    found = Signal("secret_finding", now.date().isoformat(), "critical", now)
+    watch_pass(home, Observation(["secret_finding"], [found]), clock=lambda: now)
+    assert "the alert follows" not in run("list").output
 
 
 def test_every_kind_has_a_noun_for_one_and_for_several() -> None:
