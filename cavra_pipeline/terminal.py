@@ -65,6 +65,12 @@ class Terminal:
         """Prints texts, each escaped to one line, and tables."""
         escaped = [shown(part) if isinstance(part, str) else part for part in what]
         self._has_parts = True
+        if len(escaped) == 1 and isinstance(escaped[0], Text) and not (soft_wrap or self._console.soft_wrap):
+            # Wrapped here, as rich leaves the blank at the end of a line that it breaks.
+            for line in escaped[0].wrap(self._console, self._console.width):
+                line.rstrip()
+                self._console.print(line, style=style or None, soft_wrap=True)
+            return
         self._console.print(*escaped, style=style or None, soft_wrap=soft_wrap)
 
     def table(
@@ -155,7 +161,8 @@ class Terminal:
     def folded(self, step: str, beside: int) -> list[str]:
         """Returns the lines of a step beside so many columns; those of a command as a shell reads them."""
         is_command = step.startswith(_OURS)
-        room = self._console.width - beside - (_GAP if is_command else 0)
+        # A command's further lines are indented, and each but the last ends with a blank and a backslash.
+        room = self._console.width - beside - (2 * _GAP if is_command else 0)
         folded_lines = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
         return (" \\\n  ".join(folded_lines)).split("\n") if is_command else folded_lines
 

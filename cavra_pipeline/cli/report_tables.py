@@ -293,6 +293,8 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
         console.table("Attempts of all evidence so far", ("provider", "delivered", "failed"), providers)
     if skipped := [(said(reason), number) for reason, number in document["skipped_reasons"].items()]:
         console.table("Skipped retries", ("reason", "retries"), skipped)
+        if "dry_run" in document["skipped_reasons"]:
+            console.print("dry run: recorded as skipped by a dry run; most dry runs record no retry", style="dim")
     console.part()
     console.print(
         f"Recoveries: {document['recovery_open_count']:,} open, "
@@ -301,5 +303,6 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     )
     quarantined = count(document["quarantined_record_count"], "record")
     console.print(f"In all, {quarantined} quarantined, {count(document['redaction_finding_count'], 'finding')}.")
-    if document["closure_state"] == "open":
-        console.next(next_command("closure"))
+    is_wrong = any(lane["alert_level"] in ("warning", "critical") for _, lane in lanes)
+    if is_wrong or document["closure_state"] == "open":
+        console.next(next_command("retry-health" if is_wrong else "closure"))

@@ -66,7 +66,7 @@ def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime 
 
 def _show(console: Terminal, rows: list[dict[str, Any]], document: dict[str, Any]) -> None:
     is_running = tables.is_daemon_on(daemon_of(home(), clock()))
-    _show_runs(console, rows, is_running=is_running)
+    _show_runs(console, rows, document, is_running=is_running)
     since = document["recorded_since"]
     if rows and since and parse_as_of(since) > parse_as_of(document["from"]):
         moment = f"{tables.short_time(since)} UTC"
@@ -86,10 +86,11 @@ def _show(console: Terminal, rows: list[dict[str, Any]], document: dict[str, Any
         console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
 
 
-def _show_runs(console: Terminal, rows: list[dict[str, Any]], *, is_running: bool) -> None:
+def _show_runs(console: Terminal, rows: list[dict[str, Any]], document: dict[str, Any], *, is_running: bool) -> None:
     if not rows:
         how = "each is recorded once it is due" if is_running else "Dagster's daemon records them, and is not running"
-        console.print(f"No scheduled run of this range is known: {how}.")
+        span = f"{tables.short_time(document['from'])} to {tables.short_time(document['to'])} UTC"
+        console.print(f"No scheduled run from {span} is known: {how}.")
         console.print("What a worker missed by its evidence, imported months included, is in retry-health.")
         return
     runs = Counter(row["schedule"] for row in rows)

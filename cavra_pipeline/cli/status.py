@@ -146,8 +146,7 @@ def _show(
             name,
             level(lane["alert_level"]),
             causes.get(name, "-"),
-            # The largest unit alone, so that the counts have room at 80 columns.
-            " ".join(duration_or_never(lane["latest_worker_age_minutes"]).split()[:2]),
+            short_age(lane["latest_worker_age_minutes"]),
             lane["retryable_count"] - lane["held_count"],
             lane["held_count"],
             lane["suppressed_count"],
@@ -161,6 +160,12 @@ def _show(
         )
         show_plan_states(console)
     console.next(document["next"])
+
+
+def short_age(minutes: int | None) -> str:
+    """Formats an age by its largest unit alone, so that the counts beside it have room at 80 columns."""
+    number, unit, *more = [*duration_or_never(minutes).split(), ""][:3]
+    return f"over {number} {unit}" if any(more) else f"{number} {unit}".rstrip()
 
 
 def _state(document: Mapping[str, Any]) -> str:

@@ -39,6 +39,27 @@ def test_no_line_of_a_table_or_of_facts_ends_with_a_blank() -> None:
     assert "d" * 70 in "".join(line.strip().removeprefix("cc").strip() for line in every)
 
 
+def test_a_wrapped_sentence_ends_no_line_with_a_blank_and_loses_no_word() -> None:
+    out = io.StringIO()
+    sentence = "a sentence of a few words that is wrapped more than once at this width"
+    Terminal(Console(file=out, width=20, highlight=False, markup=False)).print(sentence)
+    written = out.getvalue().splitlines()
+
+    assert len(written) > 3
+    assert [line for line in written if line != line.rstrip() or len(line) > 20] == []
+    assert " ".join(written) == sentence
+
+
+def test_no_line_of_a_folded_command_is_wider_than_the_terminal() -> None:
+    for width in range(40, 90):
+        out = io.StringIO()
+        words = "cavra-pipeline ack --lane recovery_escalation --provider slack --state acknowledged --by LABEL"
+        Terminal(Console(file=out, width=width, highlight=False, markup=False)).next(words)
+        written = out.getvalue().splitlines()
+        assert max(map(len, written)) <= width
+        assert " ".join(out.getvalue().replace("\\\n", " ").split()) == f"next: {words}"
+
+
 def test_a_table_that_does_not_fit_leaves_out_the_last_columns_and_folds_no_cell() -> None:
     lines = drawn(90, ROW)
 
