@@ -38,6 +38,10 @@ from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 #: Kinds that the next command is about before any other of their severity; a worker that is down ends by itself.
 _FIRST: Final = (SECRET_FINDING, PROVIDER_INCIDENT)
 _LAST: Final = (WORKER_DOWN,)
+#: The kinds in columns that fit beside an option at 80 columns; the mark keeps click from filling the lines.
+_KINDS_HELP: Final = "\b\nOne of:\n" + "\n".join(
+    "".join(f"{name:<20}" for name in sorted(KINDS)[first : first + 3]).rstrip() for first in range(0, len(KINDS), 3)
+)
 _ID_SHOWN: Final = len("alert-") + 8
 
 
@@ -115,7 +119,7 @@ def _acknowledge(alert_ids: Sequence[str], by: str, *, is_resolved: bool = False
     "silence",
     examples=["cavra-pipeline alerts silence --kind missed_run --for 4h --comment work --by ops"],
 )
-@click.option("--kind", type=Named(str, KINDS), metavar="KIND", help=f"One of {', '.join(KINDS)}.")
+@click.option("--kind", type=Named(str, KINDS), metavar="KIND", help=_KINDS_HELP)
 @click.option("--subject", metavar="TEXT", help="Exactly as alerts list --output csv has it.")
 @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
 @instant_option("--from first", "When it begins; now if not given.", read_start)
