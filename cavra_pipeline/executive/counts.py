@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import ascending
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.clearance import uncleared_pairs
+from cavra_pipeline.reports.clearance import declined_states, uncleared_pairs
 from cavra_pipeline.reports.executions import Unresolved, unresolved_executions
 from cavra_pipeline.reports.plan import decided_retries
 from cavra_pipeline.reports.policy import retry_policy
@@ -90,7 +90,8 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
     """Returns what becomes of the failing deliveries by the lanes' retry policies, by instant and provider.
 
     Each is counted once: ``suppressed_count`` have no retries left, ``uncleared_count`` wait for a person's
-    acknowledgement or approval, ``cleared_count`` wait for the worker to retry them. ``acknowledgement_count`` and
+    acknowledgement or approval, ``cleared_count`` wait for the worker to retry them; those that a person has decided
+    against count under the state of the decision, such as ``deferred``. ``acknowledgement_count`` and
     ``approval_count`` say which of the two the uncleared ones need.
     """
     moments = ascending(instants)
@@ -103,7 +104,12 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
                     decisions.append({**row, lane.subject_field: row["subject"]})
             for at, decisions in zip(some, decisions_by_instant, strict=True):
                 left = [decision for decision in decisions if decision["action"] != "suppress"]
-                uncleared = Counter(provider for _, provider in uncleared_pairs(session, lane, left, at))
+                held_pairs = uncleared_pairs(session, lane, left, at)
+                declined = declined_states(session, lane, held_pairs, at)
+                uncleared = Counter(pair[1] for pair in held_pairs if pair not in declined)
+                retryable = Counter(str(decision["provider"]) for decision in left) - Counter(
+                    pair[1] for pair in held_pairs
+                )
                 total = Counter(str(decision["provider"]) for decision in decisions)
                 retried = Counter(str(decision["provider"]) for decision in left)
                 for provider in total:
@@ -111,8 +117,10 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
                         suppressed_count=total[provider] - retried[provider],
                         uncleared_count=uncleared[provider],
                         **{f"{lane.gate.name.lower()}_count": uncleared[provider]},
-                        cleared_count=retried[provider] - uncleared[provider],
+                        cleared_count=retryable[provider],
                     )
+                for (_, provider), state in declined.items():
+                    counts[at][provider][state] += 1
     return counts
 
 

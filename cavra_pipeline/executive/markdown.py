@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.escaping import markdown
-from cavra_pipeline.executive.page import BROKEN_COUNTS
 
-_BROKEN: Final = {"cause": "What is wrong", **BROKEN_COUNTS, "oldest": "Oldest failure"}
 _OPEN: Final = {
     "name": "Recovery",
     "age": "Open for",
@@ -40,7 +38,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         "## Providers that need attention",
         *_rows(
             page["broken_caption"],
-            _BROKEN,
+            {"cause": "What is wrong", **page["broken_counts"], "oldest": "Oldest failure"},
             [*page["broken"], *filter(None, [page["broken_total"]])],
             page["none_broken"],
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import shifted
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.providers import steps_of
+from cavra_pipeline.executive.providers import declined_words, steps_of
 from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
     activity_words,
@@ -57,9 +58,11 @@ BROKEN_COUNTS: Final = {
     "missing": "Not arrived",
     "cleared": "Can be retried",
     "uncleared": "To release",
+    "declined": "Put off",
     "exhausted": "No retries left",
 }
 _BROKEN_CAPTION: Final = "Most severe first. To release: someone must acknowledge or approve the retry"
+_DECLINED_CAPTION: Final = "; put off: a person has decided against it for now"
 #: What the platform team runs to check the page.
 _COMMANDS: Final = (
     ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
@@ -70,7 +73,7 @@ _WHAT: Final = (
     "A recovery is the repair of a channel, such as Slack, where notifications kept failing."
 )
 #: Statuses behind a cause, as the platform team reads them; the console and the JSON have them.
-_CODES: Final = re.compile(r" \((?:last (?:error|answer) )?[0-9, ]+\)(?=\.?$)")
+_CODES: Final = re.compile(r" \((?:last (?:error|answer) )?[0-9, ]+\)(?=\.?$|; )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
     broken = report["broken_providers"][:_MOST_ROWS]
+    is_declined = any(provider["declined_counts"] for provider in report["broken_providers"])
+    broken_order = _BROKEN_CAPTION + (_DECLINED_CAPTION if is_declined else "")
     actions = [action for action in report["recommended_actions"] if action["number"]]
     more = [action for action in report["recommended_actions"] if not action["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
@@ -119,9 +124,9 @@ def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
         "console": (console or "") if len(more) > _MOST_FURTHER else "",
         "what": _WHAT,
         "broken": [_broken(provider, at) for provider in broken],
-        "broken_counts": BROKEN_COUNTS,
+        "broken_counts": {name: BROKEN_COUNTS[name] for name in BROKEN_COUNTS if name != "declined" or is_declined},
         "broken_total": _total(report["broken_providers"]),
-        "broken_caption": _caption(_BROKEN_CAPTION, len(broken), len(report["broken_providers"])),
+        "broken_caption": _caption(broken_order, len(broken), len(report["broken_providers"])),
         "none_broken": _none_broken(report, is_known=is_known),
         "open": [_row(recovery, _step_numbers(recovery, report)) for recovery in shown],
         "open_caption": _caption("Past the limit first, then the newest; the steps are those above", len(shown), total),
@@ -179,6 +184,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
     then, on = f" in the {days} before", f" on {day_text(read(report['window_start']))}"
     missing = sum(provider["failing_notice_count"] for provider in report["broken_providers"])
     by_hand = sum(provider["uncleared_count"] + provider["suppressed_count"] for provider in report["broken_providers"])
+    declined = declined_words(_declined(report["broken_providers"]))
     has_evidence = report["state"] != "no_evidence"
     facts = [
         ("Open recoveries", f"{now['open_count']:,}", f"{start['open_count']:,}{on}" if start else ""),
@@ -198,9 +204,15 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}
         for label, value, note in facts
     ]
-    note = f"{by_hand:,} {'needs' if by_hand == 1 else 'need'} a person" if by_hand else ""
+    needed = f"{by_hand:,} {'needs' if by_hand == 1 else 'need'} a person" if by_hand else ""
+    note = ", ".join(filter(None, [needed, declined]))
     missed = {"value": f"{missing:,}", "note": note} if has_evidence else {"value": "unknown", "note": ""}
     return [*shown, {"label": "Notifications not arrived", **missed}]
+
+
+def _declined(broken: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """How many notifications a person has decided against, over all providers, by the state of the decision."""
+    return sum((Counter(provider["declined_counts"]) for provider in broken), Counter[str]())
 
 
 def _flow(recoveries: Mapping[str, Any]) -> str:
@@ -225,6 +237,7 @@ def _arrivals(provider: Mapping[str, Any]) -> dict[str, str]:
         "missing": provider["failing_notice_count"],
         "cleared": provider["cleared_count"],
         "uncleared": provider["uncleared_count"],
+        "declined": sum(provider["declined_counts"].values()),
         "exhausted": provider["suppressed_count"],
     }
     return {name: f"{number:,}" for name, number in counts.items()}
@@ -234,7 +247,10 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
     """The sums over all providers, shown below more than one."""
     if len(broken) < 2:
         return None
-    sums = {name: sum(provider[name] for provider in broken) for name in broken[0] if name.endswith("_count")}
+    sums: dict[str, Any] = {
+        name: sum(provider[name] for provider in broken) for name in broken[0] if name.endswith("_count")
+    }
+    sums["declined_counts"] = _declined(broken)
     return {
         "cause": f"All {len(broken):,} providers",
         "open": f"{sums['open_recovery_count']:,}",

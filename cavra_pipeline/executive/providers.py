@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.words import are, count, fix_of_failure, fix_words, moment_text, read
+from cavra_pipeline.executive.words import are, count, fix_of_failure, fix_words, listed, moment_text, read
+from cavra_pipeline.lanes import DECLINING_STATES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
@@ -16,7 +17,7 @@ from cavra_pipeline.reports.executions import Unresolved
 _GRAVE: Final = 3
 #: Who releases the notifications of a provider; its connector is the platform team's.
 _LEAD: Final = "incident lead"
-#: What becomes of the notifications that have not arrived: each is in one of these counts.
+#: What becomes of the notifications that have not arrived: each is in one of these counts, or in ``declined_counts``.
 RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
 #: What an open recovery is called that is closed only once a person has decided about it, and when that is, by need.
 _UNDECIDED: Final = {
@@ -103,9 +104,13 @@ def _broken(
     is_now = is_failing_now(failing)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
+    declined = {state: decided[state] for state in DECLINING_STATES if decided.get(state)}
     steps = [*([f"{fix}."] if fix else []), *_notification_steps(provider, missing, decided)]
     if opened:
         steps.append(_closing_step(provider, opened))
+    if not steps:
+        what = f"{count(missing, 'notification')} to {provider_title(provider)}"
+        steps.append(f"Review the decision about {what}: {declined_words(declined)}.")
     return {
         "provider": provider,
         "severity": "critical" if late or (is_now and is_grave) else "warning",
@@ -116,10 +121,11 @@ def _broken(
         "slo_breached_count": late,
         "failing_notice_count": missing,
         **{name: decided.get(name, 0) for name in RETRIED},
+        "declined_counts": declined,
         "failed_retry_count": failed_retries,
         "failing_since": min((row["failing_since"] for row in failing), default=None),
         "lanes": sorted({row["lane"] for row in failing}),
-        "role": "platform team" if fix or not _needs_a_person(decided) else _LEAD,
+        "role": "platform team" if fix or not (_needs_a_person(decided) or declined) else _LEAD,
         "action": steps[0],
         "then": steps[1:],
     }
@@ -135,15 +141,23 @@ def steps_of(provider: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Each has ``role``, ``action``, ``then`` and ``because``.
     """
-    action, then, because = provider["action"], provider["then"], f"{provider['cause']}."
+    action, then, cause = provider["action"], provider["then"], provider["cause"]
+    declined = provider["declined_counts"]
     waiting = _needs_a_person(provider)
     if provider["role"] == _LEAD or not waiting or not then:
-        return [{"role": provider["role"], "action": action, "then": then, "because": because}]
+        beside = f"; of the notifications, {declined_words(declined)}" if declined else ""
+        return [{"role": provider["role"], "action": action, "then": then, "because": f"{cause}{beside}."}]
     wait = f"{count(waiting, 'notification waits', 'notifications wait')} for a person"
+    beside = f", and {declined_words(declined)}" if declined else ""
     return [
-        {"role": provider["role"], "action": action, "then": [], "because": because},
-        {"role": _LEAD, "action": then[0], "then": then[1:], "because": f"{wait}."},
+        {"role": provider["role"], "action": action, "then": [], "because": f"{cause}."},
+        {"role": _LEAD, "action": then[0], "then": then[1:], "because": f"{wait}{beside}."},
     ]
+
+
+def declined_words(counts: Mapping[str, int]) -> str:
+    """Says how many notifications a person has decided against: ``1 is deferred``."""
+    return listed([f"{number:,} {'is' if number == 1 else 'are'} {state}" for state, number in counts.items()])
 
 
 def _notification_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
@@ -168,7 +182,7 @@ def _notification_steps(provider: str, missing: int, decided: Mapping[str, int])
         again = f"send {them} again in CAVRA, or raise the number of attempts"
         steps.append(f"{said[0].upper()}{said[1:]} {have} no retries left: {again}.")
     if number := decided.get("cleared_count", 0):
-        steps.append(f"Check that a live worker retries {which(number)}.")
+        steps.append(f"Let a live worker retry {which(number)}.")
     return steps
 
 
@@ -236,7 +250,9 @@ def _retried_words(provider: Mapping[str, Any]) -> str:
         (provider["uncleared_count"], "must be acknowledged or approved", "must be acknowledged or approved"),
         (provider["suppressed_count"], "has no retries left", "have no retries left"),
     )
-    return ", ".join(f"{number:,} {single if number == 1 else many}" for number, single, many in parts if number)
+    said = [f"{number:,} {single if number == 1 else many}" for number, single, many in parts if number]
+    declined = provider["declined_counts"]
+    return ", ".join([*said, *([declined_words(declined)] if declined else [])])
 
 
 def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) -> str:

@@ -198,7 +198,9 @@ class LanePairs:
             counts[decision["provider"]]["cleared_count" if is_left else "suppressed_count"] += 1
             left += [decision | {"action": "retry"}] if is_left else []
         for gap in [gap for gaps in self.gaps(left).values() for gap in gaps]:
-            counts[gap["provider"]].update(cleared_count=-1, uncleared_count=1)
+            state = str(gap.get("acknowledgement_state") or gap.get("approval_state"))
+            name = state if state in self.lane["declining"] else "uncleared_count"
+            counts[gap["provider"]].update({"cleared_count": -1, name: 1})
         return counts
 
     def outstanding(self) -> int:

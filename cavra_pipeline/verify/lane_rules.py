@@ -12,6 +12,7 @@ from cavra_pipeline.executive.counts import AUDITS, ESCALATIONS
 from cavra_pipeline.lanes import (
     CLEARING_STATES,
     CLOSED_STATES,
+    DECLINING_STATES,
     FAILURE_SOURCES,
     LANES,
     LOOKBACK_HOURS,
@@ -76,6 +77,7 @@ def _rules(lane: Lane) -> dict[str, Any]:
         "delivers_alerts": lane.alerts_of is not None,
         "gate": {Gate.ACKNOWLEDGEMENT: "acknowledgement", Gate.APPROVAL: "approval"}.get(lane.gate),
         "clearing": list(CLEARING_STATES),
+        "declining": list(DECLINING_STATES),
         "health": {name: getattr(lane, name) for name in ("expected_interval_minutes", "stale_metadata_minutes")},
         "policy": policy_in_force(retry_policy(lane)),
         "failed_delivery_field": lane.failed_delivery_field,

@@ -49,7 +49,11 @@ def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]
     for name, pairs in lanes.items():
         for (_, provider), attempts in pairs.failing.items():
             failing[provider].append((name, attempts))
-    lane_counts = [pairs.retry_counts() for pairs in lanes.values()]
+    decided: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for pairs in lanes.values():
+        for provider, counts in pairs.retry_counts().items():
+            decided[provider].update(counts)
+    declining = dict.fromkeys(state for pairs in lanes.values() for state in pairs.lane["declining"])
     rows = []
     for provider in sorted(failing.keys() | {route["provider"] for route in opened}):
         failures = failing.get(provider, [])
@@ -66,7 +70,8 @@ def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]
             "open_recovery_count": len(recoveries), "slo_breached_count": late, "failing_notice_count": len(failures),
             "failed_retry_count": failed, "failing_since": since and since.isoformat(),
             "lanes": sorted({name for name, _ in failures}),
-            **{name: sum(counts[provider][name] for counts in lane_counts if provider in counts) for name in RETRIED},
+            **{name: decided[provider][name] for name in RETRIED},
+            "declined_counts": {state: decided[provider][state] for state in declining if decided[provider][state]},
         })  # fmt: skip
     order = ("open_recovery_count", "is_failing_now", "failing_notice_count")
     return sorted(rows, key=lambda row: (row["severity"] != "critical", *(-row[name] for name in order)))

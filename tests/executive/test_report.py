@@ -19,7 +19,7 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.executive.providers import RETRIED
+from cavra_pipeline.executive.providers import RETRIED, risk_of, steps_of
 from cavra_pipeline.executive.render import report_markdown
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, worker_words
@@ -246,7 +246,7 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert slack["then"] == [
         "Acknowledge 1 and approve (in CAVRA) 1 of the 6 notifications to Slack.",
         "1 of them has no retries left: send it again in CAVRA, or raise the number of attempts.",
-        "Check that a live worker retries 3 of them.",
+        "Let a live worker retry 3 of them.",
         "Close the Slack recovery.",
     ]
     assert missed_words(report) == "People may have missed 6 notifications sent to Slack (the oldest from 24 Jun)."
@@ -266,6 +266,28 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
     assert "not arrived: 3 can be retried, 2 must be acknowledged or approved, 1 has no retries left;" in risk
     assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
+
+
+def test_no_step_asks_to_release_what_a_person_put_off(tmp_path: Path) -> None:
+    """A deferred notification keeps its place in the sum, and a lone one asks for nothing but a review."""
+
+    def slack(folder: str, *records: Record) -> dict[str, Any]:
+        (provider,) = ask_report(ingested(tmp_path / folder, records))["broken_providers"]
+        return dict(provider)
+
+    def tried(subject: str, code: int) -> Record:
+        return delivery(at(80), subject=subject, failed=["slack"], status_codes=[code])
+
+    put_off = acknowledgement(at(60), subject="later", provider="slack", state="deferred")
+    both = slack("both", tried("held", 401), tried("later", 401), put_off)
+    assert (both["uncleared_count"], both["declined_counts"], both["cleared_count"]) == (1, {"deferred": 1}, 0)
+    assert both["then"] == ["Acknowledge 1 of the 2 notifications to Slack."]
+    _, release = steps_of(both)
+    assert release["because"] == "1 notification waits for a person, and 1 is deferred."
+    assert "1 must be acknowledged or approved, 1 is deferred;" in risk_of(both)
+    alone = slack("alone", tried("later", 503), put_off, delivery(at(50), subject="other", providers=["slack"]))
+    assert (alone["uncleared_count"], alone["declined_counts"], alone["role"]) == (0, {"deferred": 1}, "incident lead")
+    assert [alone["action"], *alone["then"]] == ["Review the decision about 1 notification to Slack: 1 is deferred."]
 
 
 @pytest.mark.parametrize(
