@@ -29,7 +29,7 @@ def show_report(console: Terminal, report: Mapping[str, Any], context: PageConte
     first = page["what_to_do"]
     rows = [("You decide", page["decide"])] if page["decide"] else []
     rows.append((f"1. {page['first_when']}" if first["role"] else page["first_when"], _step(first)))
-    rows += [("Also now", f"Platform team: {page['leaks']}")] if page["leaks"] else []
+    rows += [(f"{page['leaks_number']}. Also now", f"Platform team: {page['leaks']}")] if page["leaks"] else []
     console.facts("What to do", rows)
     console.facts("In figures", [(fact["label"], _fact(fact)) for fact in page["facts"]])
     if page["next_actions"]:

@@ -30,7 +30,11 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         *([f"**You decide:** {markdown(page['decide'])}"] if page["decide"] else []),
         _step(f"{'1. ' if page['what_to_do']['role'] else ''}{page['first_when']}", page["what_to_do"]),
         *(["Then:", _items(map(markdown, then))] if (then := page["what_to_do"]["then"]) else []),
-        *([f"**Also now (Platform team):** {markdown(page['leaks'])}"] if page["leaks"] else []),
+        *(
+            [f"**{page['leaks_number']}. Also now (Platform team):** {markdown(page['leaks'])}"]
+            if page["leaks"]
+            else []
+        ),
         *([f"See the leaked secrets in the console: {page['leaks_address']}"] if page["leaks_address"] else []),
         markdown(page["what"]),
         _items(_fact(fact) for fact in page["facts"]),

@@ -103,12 +103,16 @@ def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
     actions = [action for action in report["recommended_actions"] if action["number"]]
     more = [action for action in report["recommended_actions"] if not action["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
-    steps, leak_step = [_action(action) for action in actions], leak_words(leaks)
+    leak_step = leak_words(leaks)
+    # Leaked secrets are no part of the report: their step is the second on the page, and the later ones follow it.
+    numbers = {n: n + 1 if leak_step and n > 1 else n for n in range(1, len(actions) + 1)}
+    steps = [{**_action(action), "number": numbers[action["number"]]} for action in actions]
     if leak_step and not steps:
         steps, leak_step = [{"action": leak_step, "role": "Platform team", "then": [], "because": ""}], ""
     return {
         **_verdict(report, has_leaks=bool(leaks)),
         "leaks": leak_step,
+        "leaks_number": 2,
         "leaks_address": f"{console.partition('#')[0]}#/intake" if console and leaks else "",
         "as_of": moment_text(read(report["as_of"])),
         "window": count(report["window_days"], "day"),
@@ -116,11 +120,13 @@ def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
         "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
         "missed": " ".join(filter(None, [missed_words(report), missing_words(report)])),
-        "decide": decide_words(report),
+        "decide": decide_words(report, numbers),
         "first_when": "Do first" if actions and actions[0]["urgency"] == "soon" else "Do now",
         "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "then": [], "because": ""},
         "next_actions": steps[1:],
-        "more_actions": _more_actions(more, "" if console else ", under Executive report"),
+        "more_actions": _more_actions(
+            more, 1 + max(numbers.values(), default=0), "" if console else ", under Executive report"
+        ),
         "console": (console or "") if len(more) > _MOST_FURTHER else "",
         "what": _WHAT,
         "broken": [_broken(provider, at) for provider in broken],
@@ -128,7 +134,7 @@ def page_of(report: Mapping[str, Any], context: PageContext) -> dict[str, Any]:
         "broken_total": _total(report["broken_providers"]),
         "broken_caption": _caption(broken_order, len(broken), len(report["broken_providers"])),
         "none_broken": _none_broken(report, is_known=is_known),
-        "open": [_row(recovery, _step_numbers(recovery, report)) for recovery in shown],
+        "open": [_row(recovery, _step_numbers(recovery, report, numbers)) for recovery in shown],
         "open_caption": _caption("Past the limit first, then the newest; the steps are those above", len(shown), total),
         "none_open": "No recovery is open."
         if is_known
@@ -167,12 +173,15 @@ def _action(action: Mapping[str, Any]) -> dict[str, Any]:
     return {**action, "role": f"{role[0].upper()}{role[1:]}", "because": _CODES.sub("", action["because"])}
 
 
-def _more_actions(more: Sequence[Mapping[str, Any]], where: str) -> str:
-    """The first steps without a number, whose they are, and how many more the console has."""
+def _more_actions(more: Sequence[Mapping[str, Any]], first: int, where: str) -> str:
+    """The first steps without a number of the report's, numbered on from ``first``, and how many more there are."""
     if not more:
         return ""
     shown = more if len(more) <= _MOST_FURTHER else more[: _MOST_FURTHER - 1]
-    named = [f"{action['action'].removesuffix('.')} ({listed(action['role'].split(', '))})." for action in shown]
+    named = [
+        f"{n}. {action['action'].removesuffix('.')} ({listed(action['role'].split(', '))})."
+        for n, action in enumerate(shown, first)
+    ]
     left = len(more) - len(named)
     return " ".join(["Also:", *named, *([f"{are(left, 'further step')} in the console{where}."] if left else [])])
 
@@ -260,7 +269,7 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
     }
 
 
-def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any], on_page: Mapping[int, int]) -> str:
     """The steps about a recovery by their numbers on the page: of its provider and of its need; in words if none is."""
     about = {
         step["action"]
@@ -270,7 +279,7 @@ def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any]) -> str
     }
     about |= {risk["action"] for risk in report["key_risks"] if risk["category"] == recovery["need"]}
     numbers = [
-        str(action["number"])
+        str(on_page[action["number"]])
         for action in report["recommended_actions"]
         if action["number"] and action["action"] in about
     ]

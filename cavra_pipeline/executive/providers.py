@@ -179,7 +179,7 @@ def _notification_steps(provider: str, missing: int, decided: Mapping[str, int])
     if number := decided.get("suppressed_count", 0):
         have, them = ("has", "it") if number == 1 else ("have", "them")
         said = which(number)
-        again = f"send {them} again in CAVRA, or raise the number of attempts"
+        again = f"send {them} again in CAVRA, or allow more attempts"
         steps.append(f"{said[0].upper()}{said[1:]} {have} no retries left: {again}.")
     if number := decided.get("cleared_count", 0):
         steps.append(f"Let a live worker retry {which(number)}.")

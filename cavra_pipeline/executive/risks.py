@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
-from cavra_pipeline.reports.cause_words import WORKERS_STEP
+from cavra_pipeline.reports.cause_words import SKIP_STEPS, WORKERS_STEP
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 
@@ -214,7 +215,22 @@ def _lane_risks(
             and not _is_covered(rule, of, is_slow=lane in slow, is_explained=lane in explained)
         ]
         if alerts:
-            yield _of_rule(rule, alerts, health)
+            risk = _of_rule(rule, alerts, health)
+            if rule.count == "unresolved_failed_execution_count":
+                risk["action"] = _skip_action([retries[lane] for lane, _, _ in alerts]) or risk["action"]
+            yield risk
+
+
+def _skip_action(lanes: Sequence[Unresolved]) -> str:
+    """What to do about retries that were all skipped for reasons whose step is known; else empty."""
+    reasons = Counter[str]()
+    for unresolved in lanes:
+        for (_, reason), number in unresolved.items():
+            reasons[reason] += number
+    if not reasons.keys() <= SKIP_STEPS.keys():
+        return ""
+    step = listed(list(dict.fromkeys(SKIP_STEPS[reason] for reason in sorted(reasons))))
+    return f"{step[0].upper()}{step[1:]}. Then retry or resolve {'it' if reasons.total() == 1 else 'them'}."
 
 
 def _is_covered(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_explained: bool) -> bool:

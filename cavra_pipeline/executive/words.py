@@ -217,14 +217,14 @@ def missed_words(report: Mapping[str, Any]) -> str:
     return f"People may have missed {listed(parts)}."
 
 
-def decide_words(report: Mapping[str, Any]) -> str:
-    """Says which steps after the first are the executive's own, by their numbers; empty if there are none."""
+def decide_words(report: Mapping[str, Any], on_page: Mapping[int, int]) -> str:
+    """Says which steps after the first are the executive's own, by their numbers on the page; empty if none is."""
     steps = [
         action
         for action in report["recommended_actions"]
         if (action["number"] or 0) > 1 and action["role"] == EXECUTIVE
     ]
-    return " ".join(f"{step['action'].removesuffix('.')} (step {step['number']})." for step in steps)
+    return " ".join(f"{step['action'].removesuffix('.')} (step {on_page[step['number']]})." for step in steps)
 
 
 def leak_words(leaks: Mapping[date, int]) -> str:

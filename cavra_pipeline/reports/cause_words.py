@@ -113,6 +113,20 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "recovery_escalation_retry_health_not_found": "CAVRA did not find its recovery health report",
     "recovery_executive_report_delivery_retry_health_not_found": "CAVRA did not find its executive health report",
 }
+_STILL_STORED: Final = "check in CAVRA that {what} is still stored, and have it made again if it is not"
+#: What to do about an execution that was skipped, by its reason; what is not named here has to be found out.
+SKIP_STEPS: Final[Mapping[str, str]] = {
+    "connector_config_not_configured": "configure the missing connector",
+    "dry_run": "run the worker live",
+    "audit_package_not_found": _STILL_STORED.format(what="the audit package"),
+    "auditor_export_not_found": _STILL_STORED.format(what="the auditor export"),
+    "recovery_escalation_plan_not_found": _STILL_STORED.format(what="the escalation plan"),
+    "recovery_executive_report_schedule_run_not_found": _STILL_STORED.format(what="the executive report"),
+    "recovery_escalation_retry_health_not_found": _STILL_STORED.format(what="the recovery health report"),
+    "recovery_executive_report_delivery_retry_health_not_found": _STILL_STORED.format(
+        what="the executive health report"
+    ),
+}
 #: By the need that `causes.explain` names; ``{at}`` stands for its instant and ``{detail}`` for its detail.
 RELEASE_WORDS: Final[Mapping[str, str]] = {
     "policy": "a policy that allows another attempt",

@@ -193,7 +193,7 @@ def test_the_page_names_up_to_three_steps_without_a_number_and_counts_more(repor
     roles = ["platform team"] * 8 + ["incident lead"] * 4 + ["executive"]
     risks = [{**risk, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
     long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:10]))
-    also = "Also: Step 7 (platform team). Step 8 (incident lead)."
+    also = "Also: 9. Step 7 (platform team). 10. Step 8 (incident lead)."
     for render in (report_html, report_markdown):
         plain = render(long).replace("\\", "")
         assert f"{also} 3 further steps are in the console, under Executive report." in plain
@@ -324,16 +324,27 @@ def test_many_closures_are_counted_by_those_that_came_late_where_these_are_known
     assert share_of_due(counts | {"closed_late_in_window_count": 100}) == "50 %"
 
 
-def test_the_paper_has_the_last_step_of_each_provider_and_a_phone_closing_ones(report: dict[str, Any]) -> None:
+def test_what_people_must_do_is_on_paper_and_on_a_phone(report: dict[str, Any]) -> None:
+    """Only why a step is needed may be left out, where steps follow it."""
     steps = ["Acknowledge the 4 notifications to Jira.", "Close the Jira recovery."]
     action = {"urgency": "soon", "role": "platform team", "action": "Fix Jira.", "because": "Jira fails."}
     first = {**action, "then": [], "freed_recovery_count": 0, "number": 1}
-    for freed, hidden in ((1, []), (0, steps[1:])):
-        step = {**action, "then": steps, "freed_recovery_count": freed, "number": 2}
-        html = report_html({**report, "recommended_actions": [first, step]})
-        assert re.findall("<span class=later>([^<]*)</span>", html) == steps[:1]
-        assert re.findall("<span class=last>([^<]*)</span>", html) == hidden
-        assert all(each in html for each in steps)
+    step = {**action, "then": steps, "freed_recovery_count": 1, "number": 2}
+    html = report_html({**report, "recommended_actions": [first, step]})
+    assert re.findall('<span class="soft later">([^<]*)</span>', html) == ["Jira fails."]
+    assert re.findall("(?:later|last)[^>]*>([^<]*Jira[^<]*)<", html) == ["Jira fails."]
+    assert f"Fix Jira. {' '.join(steps)} <span" in html
+
+
+def test_leaked_secrets_have_a_number_and_later_steps_follow_it(report: dict[str, Any]) -> None:
+    leaked = PageContext(leaks={date(2026, 6, 16): 1})
+    step = {"urgency": "now", "role": "executive", "then": [], "because": "So.", "freed_recovery_count": 0}
+    several = {**report, "recommended_actions": [{**step, "action": f"Do {n}.", "number": n} for n in (1, 2)]}
+    plain, shifted = (report_html(several, context) for context in (PageContext(), leaked))
+    assert ('<ol start="2">' in plain, "Also now" in plain, "Do 2 (step 2)." in plain) == (True, False, True)
+    assert "<strong>2. Also now (Platform team):</strong> 1 leaked secret" in shifted
+    assert ('<ol start="3">' in shifted, "Do 2 (step 3)." in shifted, "(step 2)" in shifted) == (True, True, False)
+    assert "**2. Also now (Platform team):** 1 leaked secret" in report_markdown(several, leaked)
 
 
 def test_a_limit_is_said_in_one_unit_where_it_fits() -> None:

@@ -208,9 +208,7 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
     assert down["action"] == "Ask the owner of the webhook receiver when it will work again."
-    exhausted = (
-        "The notification to Webhook has no retries left: send it again in CAVRA, or raise the number of attempts."
-    )
+    exhausted = "The notification to Webhook has no retries left: send it again in CAVRA, or allow more attempts."
     assert down["then"] == [exhausted]
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
@@ -245,7 +243,7 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert report["what_to_do"] == "Renew the Slack credential or restore its permissions."
     assert slack["then"] == [
         "Acknowledge 1 and approve (in CAVRA) 1 of the 6 notifications to Slack.",
-        "1 of them has no retries left: send it again in CAVRA, or raise the number of attempts.",
+        "1 of them has no retries left: send it again in CAVRA, or allow more attempts.",
         "Let a live worker retry 3 of them.",
         "Close the Slack recovery.",
     ]
@@ -266,6 +264,25 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
     assert "not arrived: 3 can be retried, 2 must be acknowledged or approved, 1 has no retries left;" in risk
     assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
+
+
+@pytest.mark.parametrize(
+    ("reason", "action"),
+    [
+        (
+            "recovery_escalation_retry_health_not_found",
+            "Check in CAVRA that the recovery health report is still stored, and have it made again if it is not. "
+            "Then retry or resolve it.",
+        ),
+        (None, "Recovery escalation: find out why nothing was sent. Then retry or resolve it."),
+    ],
+)
+def test_a_retry_skipped_for_a_known_reason_has_its_step(tmp_path: Path, reason: str | None, action: str) -> None:
+    named: dict[str, Any] = {"recovery_escalation_retry_execution_record": {"skipped": reason}} if reason else {}
+    skipped = execution(at(60), subject="one", provider="slack", status="skipped", **named)
+    report = ask_report(ingested(tmp_path, [_attempt(90, 500), skipped]))
+    (step,) = [r["action"] for r in report["key_risks"] if r["category"] == "unresolved_failed_execution"]
+    assert step == action
 
 
 def test_no_step_asks_to_release_what_a_person_put_off(tmp_path: Path) -> None:
@@ -697,7 +714,9 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert sum(map(int, re.findall(r"\d+", missing_words(report)))) == missing
     assert sum(map(int, re.findall(r"(\d+)(?: notifications? sent)? to ", missed_words(report)))) == missing
     own = [one["action"] for one in actions if one["role"] == "executive" and (one["number"] or 0) > 1]
-    assert re.findall(r"\(step (\d)\)", decide_words(report)) == [str(_number(actions, each)) for each in own]
+    assert re.findall(r"\(step (\d)\)", decide_words(report, {n: n for n in range(1, 9)})) == [
+        str(_number(actions, each)) for each in own
+    ]
     order = [(one["urgency"] != "now", -one["freed_recovery_count"]) for one in actions]
     assert order == sorted(order)
     assert sum(one["freed_recovery_count"] for one in actions) == len(opened)

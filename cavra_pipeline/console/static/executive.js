@@ -27,10 +27,12 @@ export async function render() {
   const [recoveries, days] = [report.recoveries, plural(report.window_days, "day")];
   const numberedActions = report.recommended_actions.filter((action) => action.number);
   const executiveActions = numberedActions.filter((action) => action.number > 1 && action.role === "executive");
+  // Leaked secrets are no part of the report: their step is the second on the page, and the later ones follow it.
+  const shift = leaks.count > 0 ? 1 : 0;
   const otherActions = report.recommended_actions.filter((action) => !action.number);
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
-      el("p", { class: "state" }, unbroken(report.headline)), missedNotifications(report), executiveActions.length > 0 && el("p", {}, el("strong", {}, "You decide: "), executiveActions.map((action) => `${action.action.replace(/\.$/, "")} (step ${action.number}). `)),
+      el("p", { class: "state" }, unbroken(report.headline)), missedNotifications(report), executiveActions.length > 0 && el("p", {}, el("strong", {}, "You decide: "), executiveActions.map((action) => `${action.action.replace(/\.$/, "")} (step ${action.number + shift}). `)),
       el("p", {}, el("strong", {}, `${report.recommended_actions[0]?.urgency === "soon" ? "Do first" : "Do now"}: `), report.what_to_do), leakNotice(leaks),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${days}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
@@ -40,8 +42,8 @@ export async function render() {
     facts([["Open recoveries", recoveries.open_count], ["Past the limit", recoveries.slo_breached_count], [`Opened in ${days}`, recoveries.opened_in_window_count], [`Closed in ${days}`, recoveries.closed_in_window_count],
       ["Closed within the limit, of all due", shareOfDue(recoveries)], ["Notifications not arrived", report.broken_providers.reduce((sum, provider) => sum + provider.failing_notice_count, 0)]].map(([name, value]) => [name, isKnown ? value : "unknown"])),
     el("div", { class: "split" },
-      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actionList(numberedActions),
-        otherActions.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${otherActions.length} more`), actionList(otherActions, numberedActions.length + 1))),
+      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actionList(numberedActions, 1, leaks),
+        otherActions.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${otherActions.length} more`), actionList(otherActions, numberedActions.length + 1 + shift))),
       el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((sentence) => el("li", {}, unbroken(sentence)))),
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: isKnown ? "none." : "unknown.", sorts: false, columns: [
           { name: "cause", title: "What is wrong", value: (provider) => provider.cause, cell: (provider) => [tag(provider.severity), el("div", {}, provider.cause), el("small", {}, "oldest failure ", time(provider.failing_since))] },
@@ -69,8 +71,10 @@ const dayWords = (text) => new Date(text).toLocaleDateString("en-GB", { day: "nu
 
 /** Leaked secrets in evidence that no one had handled by then. Only the page shows them; the report does not count them. */
 function leakNotice({ count }) {
-  return count > 0 && el("p", {}, el("strong", {}, "Also now (platform team): "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("intake"), "data-key": "leaks" }, "Open quarantine and findings"));
+  return count > 0 && el("p", {}, el("strong", {}, "Also now (platform team): "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. ${leakStep(count)} `, el("a", { href: hash("intake"), "data-key": "leaks" }, "Open quarantine and findings"));
 }
+
+const leakStep = (count) => `Rotate ${count === 1 ? "it" : "them"}, and fix the source.`;
 
 /** Recoveries closed within the limit, of those closed in the window and those open past the limit. */
 function shareOfDue(recoveries) {
@@ -81,7 +85,13 @@ function shareOfDue(recoveries) {
   return due < FEW ? `${inTime} of ${due}` : `${Math.floor((inTime * 100) / due)} %`;
 }
 
-/** The steps of the report as a numbered list. */
-const actionList = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((action) => el("li", {},
+/** The steps of the report as a numbered list; the second is that of leaked secrets, if there are any. */
+function actionList(rows, start = 1, { count } = { count: 0 }) {
+  const items = rows.map((action) => actionItem(action));
+  if (count > 0) items.splice(1, 0, actionItem({ urgency: "now", role: "platform team", action: count === 1 ? "Rotate the leaked secret, and fix the source." : "Rotate the leaked secrets, and fix the source.", because: `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence.`, then: [] }));
+  return el("ol", { class: "actions", start }, items);
+}
+
+const actionItem = (action) => el("li", {},
   el("p", {}, tag(action.urgency === "now" ? "critical" : "warning", action.urgency), ` ${words(action.role).replace(", ", " and ")}: `, el("strong", {}, action.action)), el("p", { class: "soft" }, action.because),
-  action.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, action.then.map((step) => el("li", {}, step)))])));
+  action.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, action.then.map((step) => el("li", {}, step)))]);
