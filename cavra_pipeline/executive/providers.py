@@ -12,6 +12,7 @@ from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.executions import Unresolved
+from cavra_pipeline.reports.glance import MANY_FAILING
 
 #: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
@@ -88,7 +89,7 @@ def is_failing_now(rows: Sequence[Mapping[str, Any]]) -> bool:
         return False
     success_at = rows[0]["success_at"]
     is_since_the_oldest = success_at is None or success_at < min(row["failing_since"] for row in rows)
-    return is_since_the_oldest or sum(row["failing_since_success_count"] for row in rows) >= _GRAVE
+    return is_since_the_oldest or sum(row["failing_since_success_count"] for row in rows) >= MANY_FAILING
 
 
 def _broken(

@@ -192,7 +192,7 @@ def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
 def steps_without_incident(lanes: Iterable[Mapping[str, Any]]) -> list[str]:
     """Returns what to do about failing deliveries of no open incident, a sentence for each provider and cause.
 
-    Of the lanes that are not healthy; the most deliveries first; none for a cause that passes by itself.
+    Of the lanes that are not healthy; the most deliveries first. Of a cause that passes by itself it says that.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for lane in lanes:
@@ -202,14 +202,18 @@ def steps_without_incident(lanes: Iterable[Mapping[str, Any]]) -> list[str]:
     steps = []
     for (provider, _), causes in sorted(groups.items(), key=lambda group: -_delivery_count(group[1])):
         newest = max(causes, key=lambda cause: cause["failed_at"])
+        failed_at = parse_as_of(newest["failed_at"])
+        success_at = parse_as_of(newest["accepted_at"]) if newest["accepted_at"] else None
         fix = fix_of_failure(
             provider,
             newest["status_codes"][-1] if newest["status_codes"] else None,
-            failed_at=parse_as_of(newest["failed_at"]),
-            success_at=parse_as_of(newest["accepted_at"]) if newest["accepted_at"] else None,
+            failed_at=failed_at,
+            success_at=success_at,
             of=_delivery_count(causes),
         )
-        steps += [f"{fix}."] if fix else []
+        is_now = any(cause["is_failing_now"] for cause in causes)
+        why = "this passes by itself" if is_now else "others have arrived since"
+        steps.append(f"{fix or f'{provider_title(provider)}: nothing to fix, {why}'}.")
     return steps
 
 

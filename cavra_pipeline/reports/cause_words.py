@@ -17,6 +17,7 @@ class CauseWords:
 
     Attributes:
         what: What the provider does; the provider's name stands before it.
+        was: The same of a provider that has accepted others since.
         step: What a person does, without a full stop; ``{name}`` stands for the provider's name.
         retries: What becomes of retries meanwhile, as a sentence; empty where nothing is to be said.
         check: What a person does about a failed delivery, ``{which}``, if the provider has accepted others since;
@@ -24,6 +25,7 @@ class CauseWords:
     """
 
     what: str
+    was: str
     step: str
     retries: str = ""
     check: str = ""
@@ -34,27 +36,43 @@ _USELESS: Final = "Retries fail until then."
 CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     "credentials": CauseWords(
         "rejects our credentials",
+        "rejected our credentials",
         "Renew the {name} credential or restore its permissions",
         _USELESS,
         "Check the credential of {which}",
     ),
     "gone": CauseWords(
-        "no longer knows the address", "Correct the {name} address", _USELESS, "Check the address of {which}"
+        "no longer knows the address",
+        "did not know the address",
+        "Correct the {name} address",
+        _USELESS,
+        "Check the address of {which}",
     ),
-    "throttled": CauseWords("limits our requests", "Send less to {name}, or ask for a higher limit"),
+    "throttled": CauseWords(
+        "limits our requests", "limited our requests", "Send less to {name}, or ask for a higher limit"
+    ),
     "server_error": CauseWords(
-        "is returning server errors", "Ask the owner of {name} when it will work again", "Retries continue meanwhile."
+        "is returning server errors",
+        "returned server errors",
+        "Ask the owner of {name} when it will work again",
+        "Retries continue meanwhile.",
     ),
-    "no_answer": CauseWords("does not answer", "Check the network, the host name and the certificate of {name}"),
+    "no_answer": CauseWords(
+        "does not answer", "did not answer", "Check the network, the host name and the certificate of {name}"
+    ),
     "refused": CauseWords(
         "answers without accepting the message",
+        "answered without accepting the message",
         "Read what {name} answered and correct what it names",
         check="Read what {name} answered to {which}",
     ),
     "rejected": CauseWords(
-        "rejects what is sent", "Correct what is sent to {name}", check="Check what was sent in {which}"
+        "rejects what is sent",
+        "rejected what was sent",
+        "Correct what is sent to {name}",
+        check="Check what was sent in {which}",
     ),
-    "mixed": CauseWords("fails in several ways", "Read each delivery to {name}"),
+    "mixed": CauseWords("fails in several ways", "failed in several ways", "Read each delivery to {name}"),
 }
 #: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."

@@ -20,6 +20,8 @@ from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
+#: A provider fails now if so many deliveries have failed since it last accepted one.
+MANY_FAILING: Final = 3
 _OF_HEALTH: Final = (
     "alert_level", "alert_count", "latest_worker_run_id", "latest_worker_age_minutes", "latest_retry_plan_id",
     "latest_retry_plan_age_minutes", "unresolved_delivery_count", "acknowledgement_pending_count",
@@ -119,9 +121,18 @@ def _by_cause(decisions: Iterable[Mapping[str, Any]], accepted_at: Mapping[str, 
             "status_codes": sorted({code for row in rows for code in row["failed_status_codes"]}),
             "failed_at": max(row["latest_delivery_at"] for row in rows),
             "accepted_at": instant(accepted_at.get(provider)),
+            "is_failing_now": _is_failing_now(rows, accepted_at.get(provider)),
         }
         for (provider, cause), rows in sorted(groups.items())
     ]
+
+
+def _is_failing_now(rows: Sequence[Mapping[str, Any]], accepted_at: datetime | None) -> bool:
+    """Whether a provider has accepted nothing since the first of some failures, or since the last of several."""
+    failed_at = [naive_utc(parse_as_of(row["latest_delivery_at"])) for row in rows]
+    if accepted_at is None or accepted_at < min(failed_at):
+        return True
+    return sum(at > accepted_at for at in failed_at) >= MANY_FAILING
 
 
 def _named(lane: Lane, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

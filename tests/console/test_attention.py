@@ -196,9 +196,11 @@ def test_a_card_acts_no_more_once_its_answer_is_there(service: Served, browser: 
         expect(buttons.first).to_be_disabled()
         for other in buttons.all()[1:]:
             assert other.is_enabled()
+        expect(page.locator("main .changed")).to_have_count(1)
         for route in held:
             route.continue_()
         expect(page.locator(".toast")).to_have_count(0)
+        expect(page.locator("main .changed")).to_have_count(0)
         assert buttons.all_inner_texts() == names
         expect(buttons.first).to_be_enabled()
         expect(page.get_by_role("region", name="Result")).to_be_focused()
@@ -285,7 +287,7 @@ def decisions_of(page: Page) -> list[tuple[str, str]]:
     return [(row.locator("th").inner_text(), row.locator("td").first.inner_text().lower()) for row in rows]
 
 
-def test_a_plan_lists_what_can_go_first_and_a_delivery_stays_in_its_part_of_the_menu(
+def test_a_plan_lists_what_can_go_first_and_a_delivery_is_in_its_part_of_the_menu(
     service: Served, browser: Browser
 ) -> None:
     lane = LANES["recovery_escalation"]
@@ -309,7 +311,7 @@ def test_a_plan_lists_what_can_go_first_and_a_delivery_stays_in_its_part_of_the_
         page.goto(f"{service.url}/#/health?lane={lane.name}&run=1")
         page.locator("table th a").first.click()
         page.get_by_role("heading", name="Delivery", exact=True).wait_for()
-        assert current.inner_text() == "Retry health"
+        assert current.inner_text() == "Retry plan", "wherever one came from"
         page.locator("figure", has_text="Attempts over time").wait_for()
         labels = page.locator("figure", has_text="Attempts over time").locator("text.strong").all_text_contents()
         dated = [label for label in labels if re.search(r"\d\d-\d\d \d\d:\d\d", label)]

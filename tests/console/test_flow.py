@@ -223,7 +223,7 @@ def test_an_acknowledgement_of_a_delivery_is_withdrawn_on_its_page(service: Serv
         page.get_by_text("Preview only, not saved").wait_for()
         assert page.locator("#decisions tbody th").all_inner_texts() == ["plan-7"]
         assert page.locator("#decisions td[data-label=State]").all_inner_texts() == ["Held: deferred"]
-        assert page.locator("p.state").inner_text() == "11 held for an acknowledgement (1 deferred)"
+        assert page.locator("p.state").inner_text() == "10 held for an acknowledgement and 1 deferred"
         page.get_by_label("Find").fill("")
         expect(page.locator("#decisions tbody tr")).to_have_count(10)
         held = page.locator("#decisions tbody tr", has_text="Held: needs an acknowledgement")

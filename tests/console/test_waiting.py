@@ -135,10 +135,10 @@ def test_failures_without_an_incident_have_a_card_and_are_acknowledged_from_it(
         card = page.locator("li.cause", has_text="2 deliveries failed without an open incident")
         assert "Slack is returning server errors (500): 1 delivery" in card.inner_text()
         assert "Webhook no longer knows the address (404): 1 delivery" in card.inner_text()
-        next_step = "Next: Correct the Webhook address. 1 needs an acknowledgement."
+        next_step = "Correct the Webhook address. 1 to acknowledge."
         assert next_step in card.inner_text()
         assert "Ask the owner" not in card.inner_text()
-        assert card.locator(".main").all_inner_texts() == ["Open the plan"]
+        assert card.locator(".main").all_inner_texts() == ["Open the plan of Recovery escalation"]
         card.get_by_role("button", name="Acknowledge 1 delivery").click()
         box = page.get_by_role("dialog")
         assert box.get_by_text("Fix the cause first").is_visible()

@@ -1,7 +1,7 @@
 // Acknowledgement dialogs: for one delivery, or for many at once with the result of each.
 
 import { ask } from "./api.js";
-import { busy, choice, during, el, field, formDialog, plural, problem, providerName, words } from "./dom.js";
+import { busy, choice, during, el, field, formDialog, listed, plural, problem, providerName, words } from "./dom.js";
 import { ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, GATES, STATES, WITHDRAWN } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 import { withMessages } from "./validity.js";
@@ -21,6 +21,7 @@ export const mayAct = (context) => !isPast() && (!context.status || context.stat
  * and `past` what was done: a text, or a function of what `send` returned.
  */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
+  const changed = document.activeElement?.closest("main :is(.cause, tr, .notice)");
   const isOpen = context.status?.access === "open";
   const errorBox = el("div", {});
   const button = el("button", { class: "main" }, verb);
@@ -35,9 +36,13 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
       const answer = await busy(button, "Recording …", () => send(values));
       if (isOpen) localStorage.setItem(LAST_LABEL, values.by);
       box.close();
+      // Until the page is updated, what the action has changed is grey; an update that fails leaves it as it was.
+      changed?.classList.add("changed");
       await during(`${typeof past === "string" ? past : past(answer)}. Updating the page …`, () => done(answer));
     } catch (error) {
       errorBox.replaceChildren(problem(error));
+    } finally {
+      changed?.classList.remove("changed");
     }
   });
   const box = formDialog(title, withMessages(form), button);
@@ -112,6 +117,12 @@ export const splitByAnswer = (pairs) => [pairs.filter((pair) => !pair.state), pa
 export function decidedWords(pairs) {
   const states = splitByAnswer(pairs)[1].map((pair) => words(pair.state).toLowerCase());
   return [...new Set(states)].sort().map((state) => `${states.filter((other) => other === state).length.toLocaleString("en")} ${state}`).join(", ");
+}
+
+/** Counts the pairs that no one has answered, then the others by state: "3 to acknowledge and 2 escalated". */
+export function openWords(pairs, missing) {
+  const unanswered = splitByAnswer(pairs)[0].length;
+  return listed([unanswered && `${unanswered.toLocaleString("en")} ${missing}`, decidedWords(pairs)].filter(Boolean).join(", ").split(", "));
 }
 
 /** A longer list of checkboxes is folded, so that the form below it stays in sight. */

@@ -1,6 +1,6 @@
 // Causes of provider incidents: what each means, what to do about it (docs/incidents.md), and its card.
 
-import { decidedWords, splitByAnswer } from "./acknowledge.js";
+import { decidedWords, openWords, splitByAnswer } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, whole, words } from "./dom.js";
 import { icon } from "./icons.js";
 import { CAUSES, FIX_FIRST, GATES, STEPS, WHERE_APPROVED } from "./lanes.js"; // written by the server
@@ -15,8 +15,8 @@ export function adviceOf(incident) {
 /** What a person does about a cause at a provider, without a full stop. */
 const stepOf = (cause, provider) => (Object.hasOwn(STEPS[cause], provider) ? STEPS[cause][provider] : CAUSES[cause].step.replaceAll("{name}", () => provider));
 
-/** What fails at a provider of failures that belong to no incident, with the statuses: "Slack no longer knows the address (404)". */
-export const failureOf = ({ provider, cause, status_codes: codes }) => `${faultAt(provider, cause)}${codes.length ? ` (${codes.join(", ")})` : ""}`;
+/** What fails at a provider of failures that belong to no incident, with the statuses: "Slack no longer knows the address (404)"; in the past tense where it has accepted others since. */
+export const failureOf = ({ provider, cause, status_codes: codes, is_failing_now: isNow }) => `${isNow ? faultAt(provider, cause) : `${providerName(provider)} ${CAUSES[cause].was}`}${codes.length ? ` (${codes.join(", ")})` : ""}`;
 
 /** True if every retry fails until a person has fixed the cause. */
 export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
@@ -64,8 +64,8 @@ export function retryWarning({ plan: { lane, retry_decisions: decisions }, pendi
 
 /** What acknowledging an incident's deliveries does, and what it does not. */
 export function effectOf(incident, gaps) {
-  const decisionText = decidedWords(gaps);
-  const text = `${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement${decisionText && ` (${decisionText})`}. That lets the worker retry ${gaps.length === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
+  const unanswered = splitByAnswer(gaps)[0].length;
+  const text = `${gaps.length > unanswered ? `${plural(gaps.length, "delivery is", "deliveries are")} held: ${openWords(gaps, "to acknowledge")}` : plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")}. An acknowledgement lets the worker retry ${gaps.length === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
   return [text, firstOf(incident)].filter(Boolean).join(" ");
 }
 

@@ -1,6 +1,6 @@
 // Closure: open items, what to do about each, and what CAVRA's own dashboard lists.
 
-import { acknowledgeAllButton, acknowledgeButton, decidedWords, splitByAnswer } from "./acknowledge.js";
+import { acknowledgeAllButton, acknowledgeButton, decidedWords, openWords, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
 import { failsByIncident, pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, el, hash, plural, providerName, say, stamp, statusLine, swap, words } from "./dom.js";
@@ -72,7 +72,7 @@ function openItemsTable(items, pairs, acknowledgeItem, isKnown) {
     { name: "next", title: "Next", cell: (item) => {
       const [text, link] = advice(item.item, pairs);
       const decisionText = decidedWords(pairs.filter((pair) => pair.item === item.item));
-      return [text, decisionText && ` Decided, still open: ${decisionText}.`, " ", link && el("a", { href: link[1], "data-key": `next-${item.item}` }, link[0]), el("p", { class: "acts" }, acknowledgeItem(item.item))];
+      return [text, decisionText && ` ${words(openWords(pairs.filter((pair) => pair.item === item.item), "to acknowledge"))}.`, " ", link && el("a", { href: link[1], "data-key": `next-${item.item}` }, link[0]), el("p", { class: "acts" }, acknowledgeItem(item.item))];
     } },
   ] });
 }

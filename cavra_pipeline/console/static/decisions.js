@@ -1,6 +1,6 @@
 // The decisions of a retry plan: filter, sort, export, and compare with a saved plan.
 
-import { decidedWords } from "./acknowledge.js";
+import { openWords } from "./acknowledge.js";
 import { ask, askText } from "./api.js";
 import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
 import { REASONS } from "./delivery.js";
@@ -42,9 +42,9 @@ export function declinedOf(planAnswer) {
 /** Text and colour of the number of ready, held, waiting and exhausted deliveries. */
 function countParts({ plan, pending }) {
   const gated = pending.length;
-  const declined = decidedWords(pending.map((pair) => ({ state: pair.declined_state })));
-  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `held for ${gateOf(plan.lane)}${declined && ` (${declined})`}`, "warning"], [plan.waiting_count, "waiting", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
-    .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
+  const held = gated > 0 && [openWords(pending.map((pair) => ({ state: pair.declined_state })), `held for ${gateOf(plan.lane)}`), "warning"];
+  const counted = (count, text, level) => count > 0 && [`${count.toLocaleString("en")} ${text}`, level];
+  return [counted(plan.retryable_count - gated, "ready to retry", "calm"), held, counted(plan.waiting_count, "waiting", "wait"), counted(plan.suppressed_count, "exhausted", "critical")].filter(Boolean);
 }
 
 export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "There is no evidence for this lane yet");
@@ -159,7 +159,7 @@ function decisionColumns(plan, stateOf, declined, isPast) {
 function retryTime(decision, state, plan, isPast) {
   if (state === "suppress") return "never";
   if (state === "retry") return isPast ? "at this instant" : "now";
-  if (state === "gate") return "once a person releases it";
+  if (state === "gate") return "once released";
   const left = Date.parse(decision.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
   return [el("span", { "data-until": isPast ? null : decision.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(decision.next_retry_at))];
 }

@@ -57,10 +57,11 @@ export async function busy(button, text, act) {
   }
 }
 
-/** Shows a toast until the action ends. */
+/** Shows a toast until the action ends, below those of earlier actions. */
 export async function during(text, act) {
   const node = el("p", { class: "toast" }, text);
-  document.body.append(node);
+  const stack = document.querySelector("body > .toasts") ?? document.body.appendChild(el("div", { class: "toasts" }));
+  stack.append(node);
   announce(text);
   try {
     return await act();

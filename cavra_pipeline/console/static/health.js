@@ -1,7 +1,7 @@
 // Retry health: evaluates a lane as of now or a past instant, with reasons and actions.
 
 import { ask, askAll, askIfThere } from "./api.js";
-import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, splitByAnswer } from "./acknowledge.js";
+import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, openWords, splitByAnswer } from "./acknowledge.js";
 import { downStep } from "./alerts.js";
 import { causeLines, downLanesOf, failsByIncident, incidentsOf, pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
@@ -120,7 +120,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
     statusLine(),
     (GATES[health.lane] === "acknowledgement" || gaps.length > 0) && [el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: reload, buttonClass: warning ? null : "main", warning })),
-    gaps.length > 0 && el("p", { class: "soft" }, decidedWords(gaps) ? `${decidedWords(gaps)}: a person has decided, and the retry stays held. The others have no answer yet.` : "No one has answered these yet."),
+    gaps.length > 0 && el("p", { class: "soft" }, decidedWords(gaps) ? `${openWords(gaps, "to acknowledge")}: where a person has decided, the retry stays held.` : "No one has answered these yet."),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries without an acknowledgement that releases them, those without an answer first", rows: splitByAnswer(health.acknowledgement_gaps.map((gap) => ({ ...gap, state: gap.acknowledgement_state }))).flat(), empty: "none", columns: [
       { name: "subject", title: "Subject", value: (gap) => subjectOf(health.lane, gap), cell: (gap) => deliveryLink(health.lane, subjectOf(health.lane, gap), gap.provider) },
       { name: "provider", title: "Provider", value: (gap) => providerName(gap.provider) },

@@ -32,18 +32,16 @@ document.addEventListener("keydown", (event) => {
   opened.focus();
 });
 
-/** Parent in the navigation of views that are a tab or a detail page; a delivery belongs to the view that led to it. */
+/** Parent in the navigation of views that are a tab or a detail page. */
 const HOMES = { closure: "recoveries", escalation: "recoveries", worker: "plan", forecast: "plan", incident: "incidents", delivery: "plan", alert: "alerts" };
 
 export function drawNavigation(nav, views) {
   const open = panelButton(document.getElementById("menu"), nav);
   nav.append(...GROUPS.map(([title, names]) => el("section", { "aria-label": title }, el("h2", {}, title),
     el("ul", {}, names.map((name) => el("li", {}, el("a", { href: `#/${name}`, "data-view": name }, icon(name), views[name].title)))))));
-  let previous = null;
   return (name) => {
     open(false);
-    const home = (name === "delivery" && previous) || (HOMES[name] ?? name);
-    previous = home;
+    const home = HOMES[name] ?? name;
     for (const link of nav.querySelectorAll("a")) {
       if (link.dataset.view === home) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

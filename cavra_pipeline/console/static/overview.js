@@ -1,12 +1,12 @@
 // The overview: cards of causes, then all lanes in one table with state, failing deliveries and last days.
 
 import { ask, askIfThere } from "./api.js";
-import { acknowledgeAllButton, decidedWords } from "./acknowledge.js";
+import { acknowledgeAllButton, decidedWords, openWords } from "./acknowledge.js";
 import { downStep, dueSchedules, idleNotice, isDaemonDown } from "./alerts.js";
 import { adviceOf, approvalGapsOf, approvalText, causeCard, downLanesOf, downLinks, effectOf, failsByCause, failureOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, pairsToAcknowledge, recordsLink, titleOf, warningOf } from "./causes.js";
 import { hasEvidence, noEvidence } from "./empty.js";
 import { openLeaks } from "./leaks.js";
-import { LANES, ago, announce, command, el, hash, plural, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { LANES, ago, announce, command, el, hash, listed, plural, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { colourKey, sharesBar } from "./pictures.js";
@@ -101,14 +101,14 @@ function looseFailures({ lanes, steps_without_incident: fixes }, context, done) 
   const count = causes.reduce((sum, cause) => sum + cause.delivery_count, 0);
   if (!count) return [];
   const [gaps, unapproved] = [gapsOf(null, failingLanes), approvalGapsOf(null, failingLanes)];
-  const needs = [[gaps, "an acknowledgement"], [unapproved, "an approval"]].filter(([rows]) => rows.length).map(([rows, what]) => `${plural(rows.length, "needs", "need")} ${what}${decidedWords(rows) && ` (${decidedWords(rows)})`}`);
+  const needs = [[gaps, "to acknowledge"], [unapproved, "to approve in CAVRA"]].filter(([rows]) => rows.length).map(([rows, what]) => openWords(rows, what));
   const steps = [...fixes, ...(needs.length ? [`${needs.join(", ")}.`] : []), ...(unapproved.length ? [WHERE_APPROVED] : [])];
   return [causeCard({
     level: "warning", count, unit: count === 1 ? "delivery" : "deliveries", title: `${plural(count, "delivery", "deliveries")} failed without an open incident`,
     details: [`${causes.map((cause) => `${failureOf(cause)}: ${plural(cause.delivery_count, "delivery", "deliveries")}`).join("; ")}. `,
       failingLanes.map((lane, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: lane.lane }), "data-key": `loose-${lane.lane}` }, words(lane.lane))]), "."],
     next: steps.join(" ") || "Their retries follow the plans of their lanes.",
-    buttons: [el("a", { class: "button main", href: hash("plan", { lane: failingLanes[0].lane, run: 1 }), "data-key": "see-loose" }, failingLanes.length === 1 ? "Open the plan" : "Open the first plan"),
+    buttons: [el("a", { class: "button main", href: hash("plan", { lane: failingLanes[0].lane, run: 1 }), "data-key": "see-loose" }, `Open the plan of ${words(failingLanes[0].lane)}`),
       acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done, buttonClass: null, warning: warningOf(gaps, failsByCause(causes)) })],
   })];
 }
@@ -119,7 +119,7 @@ function summed(causes) {
   for (const cause of causes) {
     const key = `${cause.provider} ${cause.cause}`;
     const sum = sums.get(key) ?? { ...cause, delivery_count: 0, status_codes: [] };
-    sums.set(key, { ...sum, delivery_count: sum.delivery_count + cause.delivery_count, status_codes: [...new Set([...sum.status_codes, ...cause.status_codes])].sort() });
+    sums.set(key, { ...sum, is_failing_now: sum.is_failing_now || cause.is_failing_now, delivery_count: sum.delivery_count + cause.delivery_count, status_codes: [...new Set([...sum.status_codes, ...cause.status_codes])].sort() });
   }
   return [...sums.values()].sort((a, b) => b.delivery_count - a.delivery_count);
 }
@@ -132,7 +132,7 @@ function stoppedWorkers(downLanes, schedules, context) {
   return [causeCard({
     level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane)} is down` : `${downLanes.length} workers are down`,
     href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context, downLanes.map((lane) => lane.lane), schedules),
-    buttons: [el("a", { class: "button main", href: health(downLanes[0]), "data-key": "see-health" }, downLanes.length === 1 ? "Open its Retry health" : "Open the first lane's health"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
+    buttons: [el("a", { class: "button main", href: health(downLanes[0]), "data-key": "see-health" }, `Open the health of ${words(downLanes[0].lane)}`), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
 
@@ -173,10 +173,9 @@ function leaksCard({ count }, context) {
 function otherPoints(lanes, quarantinedCount, findingCount) {
   const link = (view, key, text, parameters) => el("a", { href: hash(view, parameters), "data-key": `also-${key}` }, text);
   const alerts = lanes.flatMap((lane) => lane.outstanding_acknowledgements.map((alert) => ({ state: alert.acknowledgement_state })));
-  const decided = decidedWords(alerts);
   return [
     ...lanes.filter((lane) => lane.usual_interval_minutes).map((lane) => link("health", lane.lane, `the worker of ${words(lane.lane)} ${intervals(lane)}`, { lane: lane.lane, run: 1 })),
-    ...(alerts.length ? [link("closure", "alerts", `${plural(alerts.length, "health alert")} to acknowledge${decided && ` (${decided})`}`)] : []),
+    ...(alerts.length ? [link("closure", "alerts", decidedWords(alerts) ? `${plural(alerts.length, "health alert is", "health alerts are")} open, ${openWords(alerts, "to acknowledge")}` : `${plural(alerts.length, "health alert")} to acknowledge`)] : []),
     ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + ` since ${daysAgo(6)}`, { from: daysAgo(6) })] : []),
   ];
 }
@@ -225,7 +224,10 @@ function planCell(lane, maxCount) {
   if (!counts.some(([, count]) => count)) return lane.alert_level === "unknown" ? "–" : el("span", { class: "soft" }, "none");
   const heldLater = lane.held_when_due_count;
   const wait = heldLater ? `waiting (${heldLater === lane.waiting_count ? "" : `${heldLater} of them `}then held for ${gateOf(lane.lane)})` : "waiting";
-  const names = { retry: "ready", gate: `held for ${gateOf(lane.lane)}`, wait, gone: "exhausted" };
-  const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
+  const declined = Object.entries(lane.declined_counts);
+  const toRelease = gated - declined.reduce((sum, [, count]) => sum + count, 0);
+  const held = listed([...(toRelease ? [`${toRelease} held for ${gateOf(lane.lane)}`] : []), ...declined.map(([state, count]) => `${count} ${state}`)]);
+  const names = { retry: "ready", wait, gone: "exhausted" };
+  const text = counts.filter(([, count]) => count).map(([kind, count]) => (kind === "gate" ? held : `${count} ${names[kind]}`)).join(", ");
   return [sharesBar(counts, maxCount, text), el("a", { class: "small", href: hash("plan", { lane: lane.lane, run: 1 }), "data-key": `plan-${lane.lane}` }, text)];
 }
