@@ -19,7 +19,6 @@ from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.incidents import open_incidents
 from cavra_pipeline.reports.policy import retry_policy
-from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
 EXHAUSTION_AHEAD: Final = "exhaustion_ahead"
@@ -55,7 +54,7 @@ def failed_executions(session: Session, as_of: datetime) -> list[dict[str, Any]]
         pairs by reason, where ``provider_incident`` stands for every pair of an open incident.
     """
     at = naive_utc(as_of)
-    names = open_incidents(session, [at], horizon=require_answerable(session, [at]))
+    names = open_incidents(session, [at])
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for lane in LANES.values():
         for pair in unresolved_pairs(session, lane, at):

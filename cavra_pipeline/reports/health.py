@@ -95,13 +95,13 @@ def retry_health_reports(
         UsageError: The label is not public-safe, or evidence of a window has been pruned.
     """
     generated_by = actor_label(generated_by, where="generated_by")
-    horizon = require_answerable(session, instants, looks_back=timedelta(hours=parameters.window_hours))
+    require_answerable(session, instants, looks_back=timedelta(hours=parameters.window_hours))
     cache = session.cache()
     keys = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
     if missing := [at for at in keys if keys[at] not in cache]:
         for stretch in stretches(session, [lane], missing):
             generated: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
-            reports = _reports(session, lane, parameters, horizon, instants=stretch, generated=generated)
+            reports = _reports(session, lane, parameters, instants=stretch, generated=generated)
             cache.update({keys[at]: report for at, report in zip(stretch, reports, strict=True)})
     return [{**cache[keys[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
 
@@ -126,7 +126,6 @@ def _reports(
     session: Session,
     lane: Lane,
     parameters: HealthParameters,
-    horizon: datetime | None,
     *,
     instants: Sequence[datetime],
     generated: Mapping[str, Any],
@@ -140,7 +139,7 @@ def _reports(
     ]
     if any(report[gaps] for report in reports for gaps in _GAPS):
         # Beside the gaps and outside the id: other lanes decide what an incident is.
-        names = open_incidents(session, instants, horizon=horizon)
+        names = open_incidents(session, instants)
         for at, report in zip(instants, reports, strict=True):
             report.update({gaps: names.beside(at, lane, report[gaps]) for gaps in _GAPS})
     return reports

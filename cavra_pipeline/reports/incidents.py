@@ -118,12 +118,7 @@ def incidents(
     Raises:
         UsageError: The evidence of an instant has been pruned.
     """
-    return _incidents(session, instants, require_answerable(session, instants), is_open=is_open)
-
-
-def _incidents(
-    session: Session, instants: Sequence[datetime], horizon: datetime | None, *, is_open: bool
-) -> dict[datetime, list[dict[str, Any]]]:
+    horizon = require_answerable(session, instants)
     ascending_instants = ascending(instants)
     if is_open and len(ascending_instants) == 1:
         newest: Sequence[FailureRun] = failure_runs(session, ascending_instants[0], horizon=horizon, is_open=True)
@@ -207,15 +202,11 @@ class OpenIncidents:
         return self._named[key][1]
 
 
-def open_incidents(session: Session, instants: Sequence[datetime], *, horizon: datetime | None) -> OpenIncidents:
-    """Finds the open incident of every pair at each instant: that of the provider as a whole before a lane's.
-
-    The instants can be answered: ``horizon`` is what ``require_answerable`` has returned for them.
-    """
+def open_incidents(session: Session, instants: Sequence[datetime]) -> OpenIncidents:
+    """Finds the open incident of every pair at each instant: that of the provider as a whole before a lane's."""
     cache, key = session.cache(), (_PACKAGE, "open_incidents", *instants)
     if key not in cache:
-        by_instant = _incidents(session, instants, horizon, is_open=True)
-        cache[key] = {at: _of_pairs(seen) for at, seen in by_instant.items()}
+        cache[key] = {at: _of_pairs(seen) for at, seen in incidents(session, instants, is_open=True).items()}
     return OpenIncidents(cache[key])
 
 

@@ -59,7 +59,7 @@ def retry_plans(
         UsageError: The label is not public-safe, or the evidence of an instant has been pruned.
     """
     generated_by = actor_label(generated_by, where="generated_by")
-    horizon = require_answerable(session, instants)
+    require_answerable(session, instants)
     plans: dict[datetime, dict[str, Any]] = {}
     for stretch in stretches(session, [lane], ascending(instants)):
         counted = session.rows(_PACKAGE, "count_deliveries", {"lane": lane.name, "instants": stretch})
@@ -69,7 +69,7 @@ def retry_plans(
             action: count_seen((row for row in decided if row["action"] == action), len(stretch))
             for action in ("retry", "wait", "suppress")
         }
-        names = open_incidents(session, stretch, horizon=horizon) if decided else None
+        names = open_incidents(session, stretch) if decided else None
         for n, at in enumerate(stretch):
             actions = {action: count[n] for action, count in counts.items()}
             rests_on = counted[n]["evidence_record_count"]

@@ -19,8 +19,11 @@ _NOTHING: Final = timedelta()
 
 def horizon_of(session: Session) -> datetime | None:
     """Returns the horizon in force, UTC without a zone, or None if nothing was ever pruned."""
-    horizon = session.rows(PACKAGE, "horizon")[0]["horizon"]
-    return horizon if isinstance(horizon, datetime) else None
+    cache, key = session.cache(), (PACKAGE, "horizon")
+    if key not in cache:
+        cache[key] = session.rows(PACKAGE, "horizon")[0]["horizon"]
+    horizon: datetime | None = cache[key]
+    return horizon
 
 
 @dataclass(frozen=True, slots=True)

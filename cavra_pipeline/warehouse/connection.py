@@ -122,7 +122,7 @@ class FileWarehouse(Warehouse):
         with self._gate("read", deadline):
             connection, _ = self._open(deadline, read_only=True)
         try:
-            yield Session(connection, self.memory)
+            yield Session(connection, self.memory, is_reader=True)
         except duckdb.Error as error:
             if not has_sign(error, _DAMAGE_SIGNS):
                 raise

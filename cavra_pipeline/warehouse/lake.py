@@ -272,15 +272,15 @@ class LakeWarehouse(Warehouse):
     @contextmanager
     def _transaction(self, *, read_only: bool, makes: bool = False) -> Iterator[Session]:
         """Opens a transaction that is rolled back unless the block commits it."""
-        with self._errors(), self._cursor(makes=makes, memory=self.memory if read_only else None) as session:
+        with self._errors(), self._cursor(makes=makes, is_reader=read_only) as session:
             session.execute("BEGIN TRANSACTION READ ONLY" if read_only else "BEGIN")
             yield session
 
     @contextmanager
-    def _cursor(self, *, makes: bool, memory: Memory | None = None) -> Iterator[Session]:
+    def _cursor(self, *, makes: bool, is_reader: bool = False) -> Iterator[Session]:
         connection = lake_engine.cursor(self.lake, makes=makes)
         try:
-            yield Session(connection, memory)
+            yield Session(connection, self.memory if is_reader else None, is_reader=is_reader)
         finally:
             lake_engine.close(self.lake, connection)
 

@@ -61,7 +61,7 @@ class _Copy:
         try:
             cursor = self._connection.cursor()
             try:
-                yield Session(cursor)
+                yield Session(cursor, is_reader=True)
             finally:
                 cursor.close()
         finally:

@@ -50,10 +50,13 @@ class Memory:
 class Session:
     """An open connection. Statements come from ``.sql`` files and take their values as parameters."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None, *, is_reader: bool = False
+    ) -> None:
+        """Wraps a connection; a reader's sees one state of the evidence, of which a memory may outlast it."""
         self._connection = connection
         self._memory = memory
-        self._mark: str | None = None
+        self._cache: dict[Hashable, Any] | None = {} if is_reader and memory is None else None
 
     def run(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> None:
         """Runs a statement for its effect."""
@@ -117,12 +120,12 @@ class Session:
                 ) from None
 
     def cache(self) -> dict[Hashable, Any]:
-        """Returns the mutable cache for the current evidence; an empty dict without a memory."""
-        if self._memory is None:
-            return {}
-        # Only readers have a memory, and a reader sees one state of the evidence.
-        self._mark = self._mark or str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"])
-        return self._memory.of(self._mark)
+        """Returns the mutable cache for the evidence that a reader sees; to a writer, an empty dict each time."""
+        if self._cache is None:
+            if self._memory is None:
+                return {}
+            self._cache = self._memory.of(str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"]))
+        return self._cache
 
     def execute(self, sql: str) -> None:
         """Runs a statement that is made from a declared table, such as a table's definition."""
