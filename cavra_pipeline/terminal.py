@@ -160,10 +160,13 @@ class Terminal:
 
     def folded(self, step: str, beside: int) -> list[str]:
         """Returns the lines of a step beside so many columns; those of a command as a shell reads them."""
+        step = visible(step)
+        if cell_len(step) <= self._console.width - beside:
+            return [step]
         is_command = step.startswith(_OURS)
         # A command's further lines are indented, and each but the last ends with a blank and a backslash.
         room = self._console.width - beside - (2 * _GAP if is_command else 0)
-        folded_lines = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
+        folded_lines = textwrap.wrap(step, max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
         return (" \\\n  ".join(folded_lines)).split("\n") if is_command else folded_lines
 
     def _draw(self, drawn: Table) -> None:

@@ -157,6 +157,7 @@ def _show_problems(console: Terminal, report: Mapping[str, Any], about: BesideHe
         (alert["severity"], _message(report, alert, about.unanswered), _step(report, alert, action, about))
         for alert, action in problems_of(report)
     ]
+    rows.sort(key=lambda row: row[0] != "critical")
     if rows:
         shown_rows = [(level(severity), lines(what, shown(step, "dim"))) for severity, what, step in rows]
         console.facts("Problems, and what to do", shown_rows)
@@ -255,9 +256,9 @@ def _interval(report: Mapping[str, Any]) -> str:
 
 
 def _outages(report: Mapping[str, Any]) -> str:
-    if interval := _interval(report):
-        return interval.removeprefix("the retry worker ")
     missed, outages = report["missed_run_count"], len(report["outages"])
+    if interval := _interval(report):
+        return f"{interval.removeprefix('the retry worker ')}: {count(missed, 'run')} missed"
     return f"{count(missed, 'run')} missed in {count(outages, 'outage')}" if outages else "no run missed"
 
 

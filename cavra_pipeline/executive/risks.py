@@ -196,7 +196,7 @@ def _interval_risks(
                 "critical" if is_missed and not _is_idle([health[lane["lane"]]]) else "warning",
                 "worker_interval",
                 f"{lane['title']}: {worker_interval(lane)}.",
-                f"Adjust the schedule of {lane['title']}, or its expected interval.",
+                f"Check that the schedule of {lane['title']} is due as often as expected, or adjust what is expected.",
             )
 
 

@@ -90,7 +90,7 @@ DOWN_STEPS: Final = {
     "check in Dagster that its schedule is on.",
 }
 #: What to do about a worker that runs less often than its lane expects; of a host whose schedule is due often enough.
-INTERVAL_STEP: Final = "Adjust its schedule, or the lane's expected interval."
+INTERVAL_STEP: Final = "Check that its schedule is due as often as expected, or adjust what is expected."
 INTERVAL_STEP_HERE: Final = (
     "This host's schedule is due every {every} and needs no change: "
     "the runs on record are of another host, or of before."
@@ -103,7 +103,8 @@ FORECAST_NOTE: Final = "Instants are counted from the last run; the schedule her
 FIX_FIRST: Final = "Fix the cause first: a retry that fails uses up an attempt."
 #: The same step for the workers of several lanes.
 WORKERS_STEP: Final = (
-    "Check that the retry workers' schedules are on and the Dagster daemon runs; the next runs end the outages."
+    "If the next scheduled runs do not end the outages, "
+    "check that the retry workers' schedules are on and the Dagster daemon runs."
 )
 #: Where the approval of a retry comes from: below what lists retries that need one.
 WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."

@@ -374,7 +374,9 @@ def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
     if usual:
         (risk,) = of_lane
         assert risk["risk"].endswith("the retry worker runs every 2 h 5 min, expected every 1 h.")
-        assert risk["action"] == "Adjust the schedule of Acknowledgement audit, or its expected interval."
+        assert risk["action"] == (
+            "Check that the schedule of Acknowledgement audit is due as often as expected, or adjust what is expected."
+        )
         assert risk["severity"] == ("critical" if last > 120 and is_failing else "warning")
     else:
         assert {risk["category"] for risk in of_lane} <= {"missed_worker"}

@@ -88,7 +88,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
   const failedRetries = failedRetriesOf(executions.rows, lane);
   const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
   const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
-  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, action: isOfDownWorker(alert, lane) ? downStep(context, [health.lane], slots?.schedules ?? []) : stepOf(health, at) }))
+  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, message: messageOf(alert, lane), action: isOfDownWorker(alert, lane) ? downStep(context, [health.lane], slots?.schedules ?? []) : stepOf(health, at) }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
@@ -180,6 +180,12 @@ function gateTiles(health) {
 
 /** True if an alert of a report says that the worker has missed its runs, and the worker is down by the lane's state too. */
 const isOfDownWorker = ({ category }, lane) => /^missed_.*_worker$/.test(category) && downLanesOf([lane]).length > 0;
+
+/** The message of an alert; of gaps, with how many of them a person has put off. */
+function messageOf(alert, lane) {
+  const putOff = /_(acknowledgement|approval)_gap$/.test(alert.category) ? Object.entries(lane.declined_counts).map(([state, number]) => `${number} of them ${state}`).join(", ") : "";
+  return putOff ? `${alert.message.replace(/\.$/, "")} (${putOff}).` : alert.message;
+}
 
 /** What to do about an alert of a report: a worker that is down makes no plan, so its run is all that a stale plan needs. */
 export const stepOf = (health, at) => (/^stale_.*_retry_plan$/.test(health.alerts[at].category) && health.missed_worker_count ? STALE_PLAN_STEP : health.recommended_actions[at]);
