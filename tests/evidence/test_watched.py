@@ -116,9 +116,7 @@ def test_after_any_drops_that_come_change_and_shrink_it_holds_what_a_rebuild_wou
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         home, landed = home_with(Path(one)), {}
         if has_one_key:
-            take_in(home)
-            with warehouse_of(home).writing("give every text the same key") as session:
-                session.execute("CREATE OR REPLACE MACRO key_of(text) AS 1::BIGINT")
+            give_one_key(home)
         for day, chosen in steps:
             # Few ids, so that versions stand against each other and move a record to another subject, lane or kind.
             landed[day] = [
@@ -130,6 +128,28 @@ def test_after_any_drops_that_come_change_and_shrink_it_holds_what_a_rebuild_wou
         said = answers(home)
         assert said == answers(rebuilt(home))
         assert said == answers(ingested(Path(other), landed))
+
+
+def give_one_key(home: Settings) -> None:
+    """Gives every text of the home the same key, as a forger could two ids."""
+    take_in(home)
+    with warehouse_of(home).writing("give every text the same key") as session:
+        session.execute("CREATE OR REPLACE MACRO key_of(text) AS 1::BIGINT")
+
+
+def test_an_id_that_shares_the_key_of_one_that_goes_is_watched_once(tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    give_one_key(home)
+    stays = delivery(at(60), failed=["slack"], session_id="d-1")
+    drop(home, [stays], day="2026-06-23")
+    drop(home, [delivery(at(50), subject="other", failed=["slack"], session_id="d-2")], day="2026-06-24")
+    take_in(home)
+
+    drop(home, [], day="2026-06-24")
+    take_in(home)
+
+    check(home)
+    assert query(home, "SELECT session_id FROM watched_records") == [("d-1",)]
 
 
 def test_a_subject_is_watched_from_its_first_failure_on_with_all_that_came_before(tmp_path: Path) -> None:

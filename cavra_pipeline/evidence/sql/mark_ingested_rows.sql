@@ -6,4 +6,4 @@ SEMI JOIN (SELECT drop_day, file_name FROM staged_drops WHERE error IS NULL) AS 
 UNION ALL
 SELECT row_id, lane, subject, is_watched
 FROM watchable_records
-WHERE session_key IN (SELECT session_key FROM duplicated_ids)
+SEMI JOIN duplicated_ids USING (session_key, session_id)
