@@ -38,9 +38,11 @@ from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 #: Kinds that the next command is about before any other of their severity; a worker that is down ends by itself.
 _FIRST: Final = (SECRET_FINDING, PROVIDER_INCIDENT)
 _LAST: Final = (WORKER_DOWN,)
+_KIND_WIDTH: Final = max(map(len, KINDS)) + 1
 #: The kinds in columns that fit beside an option at 80 columns; the mark keeps click from filling the lines.
 _KINDS_HELP: Final = "\b\nOne of:\n" + "\n".join(
-    "".join(f"{name:<20}" for name in sorted(KINDS)[first : first + 3]).rstrip() for first in range(0, len(KINDS), 3)
+    "".join(f"{name:<{_KIND_WIDTH}}" for name in sorted(KINDS)[first : first + 3]).rstrip()
+    for first in range(0, len(KINDS), 3)
 )
 _ID_SHOWN: Final = len("alert-") + 8
 

@@ -27,7 +27,7 @@ from cavra_pipeline.cli.common import (
 from cavra_pipeline.cli.plan_tables import retry_warnings
 from cavra_pipeline.cli.tables import said, say_if_later, short_time, show_connector_problems
 from cavra_pipeline.documents import naive_utc, parse_as_of
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
 from cavra_pipeline.reports.cause_words import held_words
 from cavra_pipeline.reports.clearance import declined_states
@@ -206,14 +206,25 @@ def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
     show_connector_problems(console, document["connector_problems"])
 
 
-def _warnings(run: Mapping[str, Any]) -> list[str]:
-    """Which selected retries an open incident makes fail; of a live run, what became of each stands in its row."""
-    if not run["dry_run"] or not run["selected_retries"]:
-        return []
-    at = naive_utc(parse_as_of(run["as_of"]))
-    with reading() as session:
-        open_incidents = incidents(session, [at], is_open=True)[at]
-    return retry_warnings(open_incidents, {"selected": run["selected_retries"]})
+def _beside(run: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """What stands beside a run where it is shown, for evidence as of the run.
+
+    Returns:
+        The pairs that it held and a person had decided against, each with the state; and which selected retries an open
+        incident makes fail, but of a live run, where what became of each stands in its row. Nothing where the warehouse
+        can't be read now: what the run did is shown all the same.
+    """
+    lane, at = LANES[run["lane"]], naive_utc(parse_as_of(run["as_of"]))
+    pairs = [(d[lane.subject_field], d["provider"]) for d in run["acknowledgement_pending"]]
+    selected = run["selected_retries"] if run["dry_run"] else []
+    if not pairs and not selected:
+        return {}, []
+    try:
+        with reading() as session:
+            open_incidents = incidents(session, [at], is_open=True)[at] if selected else []
+            return declined_states(session, lane, pairs, at), retry_warnings(open_incidents, {"selected": selected})
+    except PipelineError:
+        return {}, []
 
 
 def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -221,7 +232,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
     needed = "approval" if LANES[document["lane"]].gate is Gate.APPROVAL else "acknowledgement"
-    declined = _declined(document)
+    declined, warnings = _beside(document)
     console.facts(
         f"Worker run of {document['lane']}",
         [
@@ -247,20 +258,10 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows += [(d[subject], d["provider"], f"held: {said(d['held_because'])}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
-        for warning in _warnings(document):
+        for warning in warnings:
             console.print(warning, style="yellow")
         console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")
     show_connector_problems(console, document["connector_problems"])
-
-
-def _declined(run: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """The pairs that a run held and a person had decided against, each with the state."""
-    lane = LANES[run["lane"]]
-    if not run["acknowledgement_pending"]:
-        return {}
-    pairs = [(d[lane.subject_field], d["provider"]) for d in run["acknowledgement_pending"]]
-    with reading() as session:
-        return declined_states(session, lane, pairs, naive_utc(parse_as_of(run["as_of"])))
 
 
 def _held_counts(document: Mapping[str, Any], needed: str, declined: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.cli.report_tables import point_to
-from cavra_pipeline.cli.tables import PLAN_STATES, level, near_time, short_time, show_plan_states
+from cavra_pipeline.cli.tables import PLAN_STATES, level, near_time, short_time, show_plan_states, time_of_day
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, listed
@@ -143,9 +143,8 @@ def _needs_words(rows: Sequence[Mapping[str, Any]], uncleared: Mapping[tuple[str
 
 
 def _due(moment: str, as_of: str) -> str:
-    """When a delivery is due: the time alone if that is today, so that the table has room at 80 columns."""
-    day, _, time = short_time(moment).partition(" ")
-    return time if day == short_time(as_of).partition(" ")[0] else near_time(moment, as_of)
+    """When a delivery is due, as short as can be, so that the table has room at 80 columns."""
+    return time_of_day(moment, as_of) or near_time(moment, as_of)
 
 
 def _plan_cells(row: Mapping[str, Any], uncleared: Mapping[tuple[str, str], str | None], as_of: str) -> dict[str, Any]:

@@ -75,7 +75,9 @@ def status(as_of: datetime | None) -> None:
     down = [name for name, _ in down_workers(document)]
     step = down_step(down, is_past=as_of is not None, daemon=document["daemon"]) if down else ""
     interval_steps = {
-        name: interval_step(name, lane["expected_interval_minutes"], is_past=as_of is not None)
+        name: interval_step(
+            name, lane["expected_interval_minutes"], is_past=as_of is not None, daemon=document["daemon"]
+        )
         for name, lane in document["lanes"].items()
         if lane["usual_interval_minutes"]
     }

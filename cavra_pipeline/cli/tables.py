@@ -72,6 +72,11 @@ def near_time(moment: str | None, as_of: str | None = None) -> str:
     return short_time(moment)[len("2026-") :] if is_plain else short_time(moment)
 
 
+def time_of_day(moment: str, as_of: str) -> str:
+    """Shows the time alone of an instant, to the minute, in UTC; empty unless it is of the same day as `as_of`."""
+    return moment[len("2026-11-30T") : 16] if moment[:10] == as_of[:10] else ""
+
+
 def as_facts(title: str, pairs: Sequence[tuple[str, Any]], *after: str) -> Callable[[Terminal, Any], None]:
     """Returns how an answer is shown: a line for each pair, and the commands that lead on."""
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cavra_pipeline.cli.common import clock, daemon_of, home
-from cavra_pipeline.cli.tables import is_daemon_off, is_daemon_on, short_time
+from cavra_pipeline.cli.tables import is_daemon_off, is_daemon_on, short_time, time_of_day
 from cavra_pipeline.documents import instant, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import listed
@@ -52,18 +52,21 @@ def forecast_note(lane: str) -> str:
     from cavra_pipeline.schedules import next_ticks
 
     due = {row["schedule"]: row["next_due_at"] for row in next_ticks(home(), now=now)}[LANES[lane].schedule]
-    return FORECAST_NOTE.format(time=_near(due, now)) if due else ""
+    return FORECAST_NOTE.format(time=_at(due, now)) if due else ""
 
 
-def interval_step(lane: str, expected_interval_minutes: int, *, is_past: bool = False) -> str:
+def interval_step(
+    lane: str, expected_interval_minutes: int, *, is_past: bool = False, daemon: Mapping[str, Any] | None = None
+) -> str:
     """Returns what a person does about a lane's worker that runs, and less often than expected.
 
     Args:
         lane: The lane.
         expected_interval_minutes: How often its worker should run.
         is_past: Whether it is asked of an earlier instant, of which this host's schedules say nothing.
+        daemon: The daemon's state, where the caller has it; schedules of one that does not run are never due.
     """
-    if is_past:
+    if is_past or not is_daemon_on(daemon or daemon_of(home(), clock())):
         return INTERVAL_STEP
     from cavra_pipeline.schedules import due_every
 
@@ -77,13 +80,11 @@ def step_while_daemon_runs(lanes: Collection[str], schedules: Sequence[Mapping[s
     """Returns what `down_step` does while the daemon runs, by when each schedule is due next."""
     names = {LANES[lane].schedule for lane in lanes}
     due = [row["next_due_at"] for row in schedules if row["next_due_at"] and row["schedule"] in names]
-    times = listed([_near(at, now) for at in sorted(set(due))])
+    times = listed([_at(at, now) for at in sorted(set(due))])
     if len(due) == 1:
         return DOWN_STEPS["due"].format(times=times, outages="outage" if len(lanes) == 1 else "outages")
     return DOWN_STEPS["several_due" if due else "never_due"].format(times=times)
 
 
-def _near(at: str, now: datetime) -> str:
-    """An instant without its day, if that is today."""
-    day, _, time = short_time(at).partition(" ")
-    return f"{time} UTC" if day == short_time(instant(now)).partition(" ")[0] else f"{day} {time} UTC"
+def _at(moment: str, now: datetime) -> str:
+    return f"{time_of_day(moment, instant(now) or '') or short_time(moment)} UTC"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from cavra_pipeline.cli.delivery import _beside
 from cavra_pipeline.cli.plan_tables import retry_warnings
 from cavra_pipeline.executive.wrong import what_is_wrong
 from tests.cli.command import command
-from tests.support import at, delivery, home_with, take_in
+from tests.support import NOW, acknowledgement, at, delivery, home_with, ingested, take_in
 
 WHO = "ServiceNow rejects our credentials"
 
@@ -65,3 +68,20 @@ def test_explain_names_a_later_instant_only_where_one_was_given(tmp_path: Path) 
     assert "there is no delivery" in of_now
     assert "instant" not in of_now
     assert "or name a later instant" in of_then
+
+
+def test_a_run_is_shown_also_where_the_warehouse_can_not_be_read_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ingested(tmp_path, [delivery(at(90), failed=["slack"]), acknowledgement(at(80), state="deferred")])
+    monkeypatch.setenv("CAVRA_HOME", str(home.home))
+    pair = {"plan_id": "subject-1", "provider": "slack"}
+    run = {
+        "lane": "recovery_escalation", "as_of": NOW.isoformat(), "dry_run": False,
+        "acknowledgement_pending": [pair], "selected_retries": [],
+    }  # fmt: skip
+    assert _beside(run) == ({("subject-1", "slack"): "deferred"}, [])
+
+    monkeypatch.setenv("CAVRA_HOME", str(tmp_path / "a-file"))
+    (tmp_path / "a-file").touch()
+    assert _beside(run) == ({}, [])

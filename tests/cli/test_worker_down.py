@@ -57,23 +57,24 @@ def test_a_daemon_that_does_not_run_is_started_first(state: str, step: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("cron", "expected", "step"),
+    ("cron", "expected", "state", "step"),
     [
-        ("45 * * * *", 60, INTERVAL_STEP_HERE.format(every="1 h")),
-        ("45 * * * *", 30, INTERVAL_STEP),
-        ("0 */2 * * *", 60, INTERVAL_STEP),
+        ("45 * * * *", 60, "alive", INTERVAL_STEP_HERE.format(every="1 h")),
+        ("45 * * * *", 60, "never_seen", INTERVAL_STEP),
+        ("45 * * * *", 30, "alive", INTERVAL_STEP),
+        ("0 */2 * * *", 60, "alive", INTERVAL_STEP),
         # Every half-hour of the day only: the night is the longest pause.
-        ("*/30 8-18 * * *", 60, INTERVAL_STEP),
+        ("*/30 8-18 * * *", 60, "alive", INTERVAL_STEP),
     ],
 )
 def test_a_slow_worker_needs_a_change_only_where_the_schedule_here_is_slow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cron: str, expected: int, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cron: str, expected: int, state: str, step: str
 ) -> None:
     monkeypatch.setenv("CAVRA_HOME", str(tmp_path))
     monkeypatch.setenv("CAVRA_CRON_AUDIT_DELIVERY_RETRY", cron)
 
-    assert interval_step("acknowledgement_audit", expected) == step
-    assert interval_step("acknowledgement_audit", expected, is_past=True) == INTERVAL_STEP
+    assert interval_step("acknowledgement_audit", expected, daemon={"state": state}) == step
+    assert interval_step("acknowledgement_audit", expected, is_past=True, daemon={"state": state}) == INTERVAL_STEP
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
 import { declinedOf, inOrder, stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, command, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { hasEvidence } from "./empty.js";
-import { MAX_RETRIES } from "./lanes.js"; // written by the server
+import { INTERVAL_STEP, MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -39,7 +39,7 @@ export async function render(params, context) {
 /** What is wrong with a lane's worker, and the step: it is down, or runs less often than expected; null if neither. */
 export function workerLine(lane, schedules, context) {
   const every = (minutes) => span(minutes * 60000);
-  if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), "Check that its schedule is due as often as expected, or adjust what is expected."];
+  if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), INTERVAL_STEP];
   if (!downLanesOf([lane]).length) return null;
   const since = lane.outage_open_since;
   return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "The worker has never run. "), downStep(context, [lane.lane], schedules)];
