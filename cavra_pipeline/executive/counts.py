@@ -106,10 +106,8 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
                 left = [decision for decision in decisions if decision["action"] != "suppress"]
                 held_pairs = uncleared_pairs(session, lane, left, at)
                 declined = declined_states(session, lane, held_pairs, at)
+                held_counts = Counter(provider for _, provider in held_pairs)
                 uncleared = Counter(pair[1] for pair in held_pairs if pair not in declined)
-                retryable = Counter(str(decision["provider"]) for decision in left) - Counter(
-                    pair[1] for pair in held_pairs
-                )
                 total = Counter(str(decision["provider"]) for decision in decisions)
                 retried = Counter(str(decision["provider"]) for decision in left)
                 for provider in total:
@@ -117,7 +115,7 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
                         suppressed_count=total[provider] - retried[provider],
                         uncleared_count=uncleared[provider],
                         **{f"{lane.gate.name.lower()}_count": uncleared[provider]},
-                        cleared_count=retryable[provider],
+                        cleared_count=retried[provider] - held_counts[provider],
                     )
                 for (_, provider), state in declined.items():
                     counts[at][provider][state] += 1

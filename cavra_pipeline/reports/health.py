@@ -100,8 +100,7 @@ def retry_health_reports(
     keys = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
     if missing := [at for at in keys if keys[at] not in cache]:
         for stretch in stretches(session, [lane], missing):
-            generated: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
-            reports = _reports(session, lane, parameters, instants=stretch, generated=generated)
+            reports = _reports(session, lane, parameters, instants=stretch, now=now, generated_by=generated_by)
             cache.update({keys[at]: report for at, report in zip(stretch, reports, strict=True)})
     return [{**cache[keys[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
 
@@ -128,11 +127,13 @@ def _reports(
     parameters: HealthParameters,
     *,
     instants: Sequence[datetime],
-    generated: Mapping[str, Any],
+    now: datetime,
+    generated_by: str,
 ) -> list[dict[str, Any]]:
     """Makes the report of each instant; the instants are ascending, in UTC without a zone."""
     interval, window = parameters.expected_interval_minutes, parameters.window_hours
     facts = facts_of(session, lane, instants, interval_minutes=interval, window_hours=window)
+    generated: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
     reports = [
         _report(lane, parameters, at, instant_facts, **generated)
         for at, instant_facts in zip(instants, facts, strict=True)

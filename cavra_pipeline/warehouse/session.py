@@ -53,7 +53,13 @@ class Session:
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None, *, is_reader: bool = False
     ) -> None:
-        """Wraps a connection; a reader's sees one state of the evidence, of which a memory may outlast it."""
+        """Wraps a connection.
+
+        Args:
+            connection: The connection.
+            memory: What earlier readers have worked out, if this one shares it.
+            is_reader: Whether the evidence stays as it is while the session is open, so that answers can be kept.
+        """
         self._connection = connection
         self._memory = memory
         self._cache: dict[Hashable, Any] | None = {} if is_reader and memory is None else None
