@@ -17,6 +17,8 @@ from cavra_pipeline.evidence.content import HEAD_BYTES, SQLITE_MAGIC, Unreadable
 from cavra_pipeline.evidence.encoding import encoding_of
 
 _BLANK: Final = " \t\r\n\0\ufeff"
+#: Keys of a record; one without the first is quarantined, as in any other file.
+_RECORD_KEYS: Final = frozenset({"session_id", "metadata_kind"})
 _LINES: Final = re.compile(r"[\r\n\0]+")
 _MISSING: Final = "Check the export that made it"
 _ONE_A_LINE: Final = "Write one record a line, for example with jq -c {} FILE > FILE.jsonl"
@@ -122,7 +124,7 @@ def _unknown(text: str, value: _Value, name: str) -> UnreadableFile:
     if text[0] == "[" and value.end is not _End.INVALID:
         return _refused("a JSON array", name, _ONE_A_LINE.format("'.[]'"))
     if any(_object_in(line) is not None for line in lines):
-        return _refused("JSON in which no line is a record with a session_id", name, _EXPORT)
+        return _refused("JSON in which no line has a session_id or a metadata_kind", name, _EXPORT)
     if any(_is_record(line.rstrip(" ,")) for line in lines):
         return _refused("a list of records with commas between them", name, "Remove the comma at the end of each line")
     if text[0] == "\x1e":
@@ -157,7 +159,7 @@ def _object_in(line: str) -> dict[str, Any] | None:
 
 
 def _is_record(line: str) -> bool:
-    return "session_id" in (_object_in(line) or {})
+    return not _RECORD_KEYS.isdisjoint(_object_in(line) or ())
 
 
 def _first_value(text: str) -> _Value:

@@ -155,6 +155,21 @@ def test_it_is_read(content: bytes, quarantined: int, tmp_path: Path) -> None:
     assert [one for (one,) in query(home, "SELECT session_id FROM evidence ORDER BY 1")] == KEPT
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_records_that_all_lack_an_id_are_quarantined_one_by_one(count: int, tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    nameless = [{key: value for key, value in record.items() if key != "session_id"} for record in RECORDS[:count]]
+
+    result = bring(home, written(tmp_path, text(nameless)))
+
+    assert (result.imported_count, result.quarantined_count) == (0, count)
+    take_in(home)
+    assert query(home, "SELECT line_number, reason, field FROM quarantine ORDER BY 1") == [
+        (n + 1, "missing_field", "session_id") for n in range(count)
+    ]
+    assert query(home, "SELECT count(*) FROM evidence") == [(0,)]
+
+
 #: What is refused: content, and what the message says.
 REFUSED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "the file is empty"),
@@ -184,7 +199,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "records on one line": (A + B + C, "several JSON values on one line"),
     "commas between lines": (A + b",\n" + B + b",\n", "a list of records with commas between them"),
     "JSON text sequence": (b"\x1e" + A + b"\n\x1e" + B + b"\n", "a JSON text sequence (RFC 7464)"),
-    "other JSON lines": (b'{"level": "info"}\n{"level": "warn"}\n', "JSON in which no line is a record"),
+    "other JSON lines": (b'{"level": "info"}\n{"level": "warn"}\n', "JSON in which no line has a session_id"),
     "one torn record": (A[:-30], "JSON that is damaged or cut short"),
     "CSV": (b"session_id,created_at\ns-1,2026-01-01\n", "neither JSON lines, nor"),
     "ZIP": (b"PK\x03\x04" + b"x" * 99, "a ZIP archive"),
