@@ -55,7 +55,7 @@ def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, cli
     def callback(context: click.Context, parameter: click.Parameter, text: str | None) -> T | None:
         context.meta[str(parameter.name)] = text
         try:
-            return read(text, clock()) if text else None
+            return None if text is None else read(text, clock())
         except UsageError as error:
             raise UsageError(error.what, where=parameter.opts[0], remedy=error.remedy) from None
 
