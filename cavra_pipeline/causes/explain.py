@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.causes.advice import advice
 from cavra_pipeline.causes.story import DELIVERED, PairStory, pair_story
 from cavra_pipeline.documents import PRODUCT, instant, naive_utc
 from cavra_pipeline.errors import UnknownName, UsageError, use_one_of
-from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
+from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, DECLINING_STATES, LANES, Gate, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.approvals import Approvals, approvals
 from cavra_pipeline.reports.failure_runs import FailureRun, failure_runs
@@ -31,6 +30,8 @@ from cavra_pipeline.retry.claims import PROBED, unsendable_subjects
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.causes"
+#: Records of a lane that decide about many deliveries; those in a row that say the same of one are one line.
+_PASSES: Final = ("retry_plan", "worker_run")
 
 
 class UnknownPair(UsageError):
@@ -124,12 +125,23 @@ class _Context:
     def pair(self) -> tuple[str, str]:
         return self.story.subject, self.story.provider
 
+    @property
+    def gate(self) -> str:
+        """What a person gives so that a live retry may go."""
+        return "approval" if self.story.lane.gate is Gate.APPROVAL else "acknowledgement"
+
     def is_cleared(self, at: datetime) -> bool:
         """Returns whether the lane's gate lets a live retry of the pair go at an instant."""
         gate = self.story.lane.gate
         if gate is Gate.APPROVAL:
             return self.approvals.at(self.pair, at)[1]
         return gate is Gate.REQUEST or self.story.acknowledged(at) in CLEARING_STATES
+
+    def declined(self, at: datetime) -> str | None:
+        """Returns the state by which a person has decided against the retry at an instant."""
+        is_approval = self.gate == "approval"
+        state = self.approvals.at(self.pair, at)[0] if is_approval else self.story.acknowledged(at)
+        return state if state in DECLINING_STATES else None
 
     def is_sendable(self, at: datetime) -> bool:
         """Returns whether the subject is what its lane asks for before a retry is sent, at an instant."""
@@ -154,7 +166,7 @@ def _explanation(
     incidents = incidents_of_pair(runs, at, story.lane, story.subject)
     open_incidents = [incident for incident in incidents if incident["ended_at"] is None]
     lines = [*story.lines, *_passes(context, at), *(_incident_line(incident) for incident in incidents)]
-    lines.sort(key=lambda line: (line["at"], line["record_id"] or ""))
+    lines = _merged(sorted(lines, key=lambda line: (line["at"], line["record_id"] or "")))
     explanation = {
         "lane": story.lane.name,
         "subject": story.subject,
@@ -186,9 +198,8 @@ def _releases(
     if decision["action"] == "wait":
         needs.append(_need("instant", decision["reason"], instant(decision["next_retry_at"])))
     if not context.is_cleared(at):
-        is_approval = lane.gate is Gate.APPROVAL
-        states = APPROVED if is_approval else ", ".join(CLEARING_STATES)
-        needs.append(_need("approval" if is_approval else "acknowledgement", states))
+        states = APPROVED if lane.gate is Gate.APPROVAL else ", ".join(CLEARING_STATES)
+        needs.append(_need(context.gate, states))
     if lane.sendable and not context.is_sendable(at):
         needs.append(_need("subject", f"{lane.sendable.field}: {lane.sendable.value}"))
     if not has_connector(context.story.provider):
@@ -201,24 +212,32 @@ def _need(needs: str, detail: str, at: str | None = None) -> dict[str, Any]:
 
 
 def _passes(context: _Context, at: datetime) -> Iterator[dict[str, Any]]:
-    """Yields what retry plans and worker runs made of the pair; those in a row that say the same are one line."""
+    """Yields what each retry plan and worker run made of the pair."""
     story = context.story
     rows = story.plans_and_runs(context.session, at)
     decisions = _decided(context, rows)
-    for what in ("retry_plan", "worker_run"):
-        row_verdicts = [
-            (row, *verdict)
-            for row in rows
-            if row["record_type"] == what and (verdict := _verdict(context, row, decisions.get(row["session_id"])))
-        ]
-        for (outcome, reason), group in groupby(row_verdicts, key=lambda row_verdict: (row_verdict[1], row_verdict[2])):
-            same = [row for row, _, _ in group]
-            yield {
-                **story.line(same[0], what, outcome, reason),
-                "until": instant(same[-1]["created_at"]),
-                "record_count": len(same),
-                "record_ids": [row["session_id"] for row in same],
-            }
+    for row in rows:
+        if verdict := _verdict(context, row, decisions.get(row["session_id"])):
+            yield {**story.line(row, row["record_type"], *verdict), "until": instant(row["created_at"])}
+
+
+def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Makes one line of plans, and one of runs, that say the same, until anything else happens."""
+    merged: list[dict[str, Any]] = []
+    running: dict[str, dict[str, Any]] = {}
+    for line in lines:
+        what, same = line["what"], running.get(line["what"])
+        if same and (same["outcome"], same["reason"]) == (line["outcome"], line["reason"]):
+            same["until"] = line["until"]
+            same["record_count"] += 1
+            same["record_ids"] += line["record_ids"]
+            continue
+        if same or what not in _PASSES:
+            running = {}
+        if what in _PASSES:
+            running[what] = line
+        merged.append(line)
+    return merged
 
 
 def _decided(context: _Context, rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -256,7 +275,7 @@ def _verdict(
     if decision["action"] != "retry":
         return "held", decision["reason"]
     if not context.is_cleared(at):
-        return "held", "approval" if context.story.lane.gate is Gate.APPROVAL else "acknowledgement"
+        return "held", context.declined(at) or context.gate
     if not context.is_sendable(at):
         return "held", "subject_not_sendable"
     if row["is_dry_run"]:

@@ -76,7 +76,8 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
 def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datetime | None) -> None:
     """Show why one delivery waits, and what would release it.
 
-    Lists all that concerns SUBJECT at PROVIDER, in order, each with its record.
+    Lists all that concerns SUBJECT at PROVIDER in order of time, each with its record. Copy both from
+    retry-plan --lane LANE.
     """
     now, settings = clock(), home()
     with reading() as session:

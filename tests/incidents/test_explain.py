@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import defaultdict
 from datetime import datetime
@@ -118,8 +119,9 @@ def test_a_delivery_that_waits_for_a_person_says_so_in_a_few_lines(tmp_path: Pat
         ("delivery", "failed", None, ["first"]),
         ("retry_plan", "wait", "retry_delay_not_elapsed", ["early"]),
         ("worker_run", "held", "retry_delay_not_elapsed", ["run-0"]),
-        ("worker_run", "held", "acknowledgement", ["run-1", "run-2"]),
+        ("worker_run", "held", "acknowledgement", ["run-1"]),
         ("acknowledgement", "deferred", None, ["ack"]),
+        ("worker_run", "held", "deferred", ["run-2"]),
     ]
     assert (one["state"], one["reason"], one["acknowledgement_state"]) == ("retry", "retry_delay_elapsed", "deferred")
     assert [need["needs"] for need in one["released_by"]] == ["acknowledgement"]
@@ -127,6 +129,35 @@ def test_a_delivery_that_waits_for_a_person_says_so_in_a_few_lines(tmp_path: Pat
         "acknowledgement",
         "connector",
     ]
+
+
+def test_plans_and_runs_are_one_line_each_until_anything_else_happens(tmp_path: Path) -> None:
+    home = ingested(
+        tmp_path,
+        [
+            delivery(at(200), session_id="first", failed=["slack"], status_codes=[503]),
+            *[plan(at(91 - 10 * n), session_id=f"plan-{n}") for n in range(6)],
+            *[worker_run(at(90 - 10 * n), session_id=f"run-{n}", dry_run=False) for n in range(6)],
+            acknowledgement(at(65), state="deferred", session_id="ack"),
+            acknowledgement(at(45), state="acknowledged", session_id="release"),
+        ],
+    )
+
+    lines = asked(home)["lines"]
+
+    assert [(line["what"], line["reason"], line["record_ids"]) for line in lines[1:]] == [
+        ("retry_plan", "retry_delay_elapsed", ["plan-0", "plan-1", "plan-2"]),
+        ("worker_run", "acknowledgement", ["run-0", "run-1", "run-2"]),
+        ("acknowledgement", None, ["ack"]),
+        ("retry_plan", "retry_delay_elapsed", ["plan-3", "plan-4"]),
+        ("worker_run", "deferred", ["run-3", "run-4"]),
+        ("acknowledgement", None, ["release"]),
+        ("retry_plan", "retry_delay_elapsed", ["plan-5"]),
+        ("worker_run", "not_selected", ["run-5"]),
+    ]
+    for line, following in itertools.pairwise(lines):
+        has_passed = {line["what"], following["what"]} <= {"retry_plan", "worker_run"}
+        assert has_passed or (line["until"] or line["at"]) <= following["at"], "a line reaches past the next one"
 
 
 @pytest.mark.parametrize(
