@@ -30,7 +30,7 @@ from cavra_pipeline.cli import (
     status,
     upkeep,
 )
-from cavra_pipeline.cli.command import HelpGroup, asks_for_json, name_of
+from cavra_pipeline.cli.command import HelpGroup, asks_for_json, missing_words, name_of
 from cavra_pipeline.cli.common import EXIT_FAILED
 from cavra_pipeline.errors import OutOfMemory, PipelineError, UsageError
 from cavra_pipeline.terminal import print_problem, standard_error
@@ -120,11 +120,8 @@ def _say_wrong_usage(error: click.ClickException) -> int:
     where, remedy = path, f"See {path} --help"
     if near := getattr(error, "possibilities", None):
         remedy = f"{_MEANT} {near[0]}? {remedy}"
-    elif isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
-        name = name_of(error.param)
-        what, remedy = f"{name} is missing", f"Add {name} {error.param.metavar or 'VALUE'}. {error.param.help}"
-    elif isinstance(error, click.MissingParameter) and error.param:
-        what = f"{name_of(error.param)} is missing"
+    elif isinstance(error, click.MissingParameter) and context and error.param:
+        what, remedy = missing_words(context, error.param)
     elif isinstance(error, click.BadParameter) and error.param:
         where, what = f"{path} {name_of(error.param)}", error.message.partition(_MEANT)[0]
         remedy = f"{_MEANT}{meant} {remedy}" if meant else remedy

@@ -21,7 +21,7 @@ from cavra_pipeline.alerts.operators import (
 )
 from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.alert_words import evaluation_words, muted_counts, muted_words
-from cavra_pipeline.cli.command import HelpGroup, Named, answers
+from cavra_pipeline.cli.command import HelpGroup, Named, answers, missing
 from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, exit_with, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
 from cavra_pipeline.cli.worker_down import down_step
@@ -72,7 +72,7 @@ def list_command() -> None:
 _ALERTS: Final = click.argument("alert_ids", metavar="ALERT...", nargs=-1, required=True)
 
 
-@alerts.command("ack", examples=["cavra-pipeline alerts ack ALERT --by release-team"])
+@alerts.command("ack", examples=["cavra-pipeline alerts ack alert-116d4f9e --by release-team"])
 @_ALERTS
 @BY
 @answers
@@ -85,7 +85,7 @@ def ack(alert_ids: tuple[str, ...], by: str) -> None:
     _acknowledge(alert_ids, by)
 
 
-@alerts.command("resolve", examples=["cavra-pipeline alerts resolve ALERT --by security-team"])
+@alerts.command("resolve", examples=["cavra-pipeline alerts resolve alert-8d449edb --by security-team"])
 @_ALERTS
 @BY
 @answers
@@ -145,8 +145,10 @@ def silence(
     """
     now = clock()
     starts_at = first or now
-    if (span is None) == (last is None):
-        raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
+    if span is None and last is None:
+        raise missing("span")
+    if span and last:
+        raise UsageError("a silence has one end", where="--until", remedy="Give either --for or --until")
     ends_at = last or shifted(starts_at, read_span(span or "", "--for"))
     document = silence_alerts(
         home(),
@@ -161,7 +163,7 @@ def silence(
     answer(document, _show_silence)
 
 
-@alerts.command("unsilence", examples=["cavra-pipeline alerts unsilence SILENCE"])
+@alerts.command("unsilence", examples=["cavra-pipeline alerts unsilence silence-b6dc5f49"])
 @click.argument("silence", metavar="SILENCE")
 @answers
 def unsilence(silence: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import OneOf, ReadableFile, answers, command
+from cavra_pipeline.cli.command import OneOf, ReadableFile, answers, command, missing
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, file_option, home, lane_option
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import HeadedOption, options_of
@@ -86,15 +86,18 @@ def prove_command(
     The bundle holds every record of the lane up to the day of the report, as export writes them; that of the executive
     report holds every record of the home. Anyone can check it with Python alone: python3 BUNDLE
     """
+    if report is None and subject is None:
+        raise missing("report")
+    if lane is None and report != _EXECUTIVE:
+        raise missing("lane")
     settings, now = home(), clock()
     values = {name: value for name, value in parameters.items() if value not in (None, ())}
     if saved and (as_of or values):
         raise UsageError("a saved report has its own instant and parameters", where="--saved", remedy="Leave them out")
     if (report is None) is (subject is None) or (subject is None) is not (provider is None):
         raise UsageError("either a report or a delivery is proven", where="prove", remedy=_EITHER)
-    if (lane is None) is not (report == _EXECUTIVE):
-        what = "an executive report is over all lanes" if lane else "one lane is proven"
-        raise UsageError(what, where="--lane", remedy="Leave it out" if lane else f"Name one of {', '.join(LANES)}")
+    if lane and report == _EXECUTIVE:
+        raise UsageError("an executive report is over all lanes", where="--lane", remedy="Leave it out")
     if subject is not None and provider is not None and lane:
         if saved or values:
             raise UsageError("a delivery has no parameters", where="--subject", remedy="Leave them out")
@@ -168,10 +171,10 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
     Of a home it verifies landing files, evidence, the commit log and saved reports, and exits 3 if anything differs.
     The warehouse is derived once more and compared row by row, which takes about as long as ingesting everything.
     """
-    if is_home is (bundle is not None) or (is_home and (key or against)):
-        raise UsageError(
-            "either a bundle or the home is verified", where="verify", remedy="Give BUNDLE, or --home alone"
-        )
+    if bundle is None and not is_home:
+        raise missing("bundle")
+    if is_home and (bundle or key or against):
+        raise UsageError("the home is verified by what it holds", where="--home", remedy="Give BUNDLE, or --home alone")
     if bundle is None:
         answer_home()
         return

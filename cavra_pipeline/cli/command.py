@@ -28,7 +28,34 @@ _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 1
 
 def name_of(parameter: click.Parameter) -> str:
     """Returns a parameter's name as it is written: ``--lane``, ``SUBJECT``."""
-    return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+    return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name.strip("[].")
+
+
+def missing(name: str) -> click.MissingParameter:
+    """Returns the refusal of a command line that lacks one of two things; `name` is the parameter of the first."""
+    context = click.get_current_context()
+    parameter = next(declared for declared in context.command.params if declared.name == name)
+    return click.MissingParameter(ctx=context, param=parameter)
+
+
+def missing_words(context: click.Context, parameter: click.Parameter) -> tuple[str, str]:
+    """Says what a command line lacks, all of it, and what to do about it: each option with its help, and examples.
+
+    Args:
+        context: What has been read of the command line.
+        parameter: The one that is missing first.
+    """
+    command = context.command
+    others = [declared for declared in command.params if declared.required and declared.name not in context.params]
+    every = list(dict.fromkeys([parameter, *others]))
+    *before, last = map(name_of, every)
+    what = f"{', '.join(before)} and {last} are missing" if before else f"{last} is missing"
+    options = [declared for declared in every if isinstance(declared, click.Option)]
+    steps = [f"Add {option.opts[0]} {option.make_metavar(context)}: {option.help}" for option in options]
+    examples = command.examples if isinstance(command, _WithExamples) else ()
+    return what, "\n".join(
+        [*steps, *(f"Example: {example}" for example in examples), f"See {context.command_path} --help"]
+    )
 
 
 def _names_of(parameter: click.Parameter) -> set[str]:

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import TABLE, answers, command, form_of_answer
+from cavra_pipeline.cli.command import TABLE, answers, command, form_of_answer, missing
 from cavra_pipeline.cli.common import (
     answer,
     clock,
@@ -57,12 +57,12 @@ def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
     name of a source (docs/sources.md); none means all of them. Dagster pulls them on their cadence too.
     Then run cavra-pipeline ingest.
     """
+    if not (paths or of_sources):
+        raise missing("paths")
     settings = home()
     if of_sources:
         _import_sources(settings, paths)
         return
-    if not paths:
-        raise UsageError("there is nothing to import", where="PATH", remedy="Name a file, a folder or -, or --sources")
     sources: list[tuple[str, Path | IO[bytes]]] = [
         ("standard input", sys.stdin.buffer) if path == _STDIN else (path, Path(path)) for path in paths
     ]

@@ -41,6 +41,17 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "unknown lane": (
         ["retry-plan", "--lane", "express"], ["there is no such lane", "recovery_escalation, executive_report"],
     ),
+    "proof of nothing": (["prove"], ["--report is missing", "--report plan", "--subject gordackexecsched-"]),
+    "proof of no lane": (["prove", "--report", "plan"], ["--lane is missing", "One of recovery_escalation"]),
+    "proof of the executive report of a lane": (["prove", *LANE, "--report", "executive"], ["--lane: an executive"]),
+    "verification of nothing": (["verify"], ["BUNDLE is missing", "verify plan.zip", "verify --home"]),
+    "verification of two things": (["verify", "--home", "--key", __file__], ["--home: the home is verified by"]),
+    "acknowledgement of nothing": (["ack"], ["--subject, --provider and --by are missing", "Add --provider NAME: "]),
+    "silence without an end": (["alerts", "silence", "--by", "a", "--comment", "c"], ["--for is missing", "or 2d."]),
+    "silence with two ends": (
+        ["alerts", "silence", "--by", "a", "--comment", "c", "--for", "4h", "--until", "9998-01-01"],
+        ["--until: a silence has one end"],
+    ),
     "no lane": (["worker"], ["cavra-pipeline worker", "--lane is missing", "One of recovery_escalation"]),
     "attempts of none": ([*PLAN, "--max-retry-attempts", "0"], ["--max-retry-attempts", "from 1 to 100"]),
     "too many attempts": ([*PLAN, "--max-retry-attempts", "101"], ["--max-retry-attempts", "from 1 to 100"]),
@@ -94,7 +105,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "backfill of days to come": (
         ["backfill", "--from", "2026-06-25", "--to", "9998-01-01"], ["--to: 9998-01-01 is still to come"],
     ),
-    "import of nothing": (["import"], ["PATH: there is nothing to import", "--sources"]),
+    "import of nothing": (["import"], ["PATH is missing", "import evidence.db", "import --sources"]),
     "unknown command": (["retry-wealth"], ["No such command 'retry-wealth'", "Did you mean retry-health?"]),
     "stories without a demo": (["demo", "--stories"], ["holds no recorded month", "Run cavra-pipeline demo"]),
     "port of none": (["dev", "--port", "0"], ["--port", "1<=x<=65535"]),

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from cavra_pipeline.cli import cli
-from cavra_pipeline.cli.command import HelpCommand, HelpGroup
+from cavra_pipeline.cli.command import HelpCommand, HelpGroup, name_of
 from tests.cli.command import command
 
 
@@ -78,6 +78,33 @@ def test_h_explains_each_command_in_plain_text(words: tuple[str, ...], tmp_path:
     assert max(map(len, narrow)) <= 80
     assert not [line for line in narrow if re.search(r"\w-$", line)], "a name is broken at its hyphen"
     assert list(tmp_path.iterdir()) == []
+
+
+NEEDY = {words: one for words, one in EVERY.items() if any(needed.required for needed in one.params)}
+
+
+@pytest.mark.parametrize("words", NEEDY, ids=" ".join)
+def test_a_command_without_what_it_needs_names_all_of_it_and_an_example(words: tuple[str, ...], tmp_path: Path) -> None:
+    one = NEEDY[words]
+    needed = [name_of(parameter) for parameter in one.params if parameter.required]
+
+    said = command(tmp_path / "home", *words)
+
+    rule, *remedy = said.err.splitlines()
+    assert (said.code, said.out) == (2, "")
+    assert rule.startswith(f"error: cavra-pipeline {' '.join(words)}: ")
+    assert rule.endswith(" are missing" if len(needed) > 1 else " is missing")
+    assert all(name in rule for name in needed)
+    assert f"  Example: {one.examples[0]}" in remedy  # type: ignore[attr-defined]  # each command has some
+    assert not [line for line in remedy if "None" in line]
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_was_given_is_not_missing(tmp_path: Path) -> None:
+    said = command(tmp_path / "home", "recovery", "close", "--by", "ops", "--state", "resolved")
+
+    assert "--playbook and --provider are missing" in said.err
+    assert "Add --by" not in said.err
 
 
 @pytest.mark.parametrize(
