@@ -42,6 +42,7 @@ class AlertKind:
             where one outage makes hundreds of them. Else each subject has notifications of its own.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
         ends_by_hand: Whether only a person ends it, by resolving it. More of it is news at once.
+        unit: What its count counts, one and several; None where the count says nothing to a person.
     """
 
     name: str
@@ -53,6 +54,7 @@ class AlertKind:
     is_notified_together: bool = False
     counts_missed_runs: bool = False
     ends_by_hand: bool = False
+    unit: tuple[str, str] | None = None
 
 
 FLAPPING: Final = "flapping"
@@ -105,6 +107,7 @@ _TABLE: Final = (
         "Fix its cause, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
         counts_missed_runs=True,
+        unit=("missed run", "missed runs"),
     ),
     AlertKind(
         WORKER_DOWN,
@@ -129,6 +132,7 @@ _TABLE: Final = (
         ("lane with deliveries to acknowledge", "lanes with deliveries to acknowledge"),
         "Acknowledge each one; live retries wait until then.",
         is_notified_together=True,
+        unit=("delivery to acknowledge", "deliveries to acknowledge"),
     ),
     AlertKind(
         "approval_gap",
@@ -137,6 +141,7 @@ _TABLE: Final = (
         ("lane with retries to approve", "lanes with retries to approve"),
         "Approve or deny each one in CAVRA; live retries wait until its evidence is ingested.",
         is_notified_together=True,
+        unit=("retry to approve", "retries to approve"),
     ),
     AlertKind(
         "recovery_past_limit",
@@ -144,6 +149,7 @@ _TABLE: Final = (
         "recoveries are open past their limit",
         ("provider with recoveries past their limit", "providers with recoveries past their limit"),
         RECOVERY_STEP,
+        unit=("recovery past its limit", "recoveries past their limit"),
     ),
     AlertKind(
         PROVIDER_INCIDENT,
@@ -151,6 +157,7 @@ _TABLE: Final = (
         "a provider is broken",
         ("broken provider", "broken providers"),
         "Take the next step that the incident names.",
+        unit=("failed attempt", "failed attempts"),
     ),
     AlertKind(
         FAILED_EXECUTION,
@@ -160,6 +167,7 @@ _TABLE: Final = (
         "Find out why each of these deliveries fails, and remove the cause; then they are retried.",
         inhibited_by=(_INCIDENT,),
         is_notified_together=True,
+        unit=("failed or skipped retry", "failed or skipped retries"),
     ),
     AlertKind(
         "exhaustion_ahead",
@@ -168,6 +176,7 @@ _TABLE: Final = (
         ("lane whose retries run out soon", "lanes whose retries run out soon"),
         "Fix what makes these deliveries fail before a live run makes their last retry.",
         inhibited_by=(_INCIDENT,),
+        unit=("delivery about to be exhausted", "deliveries about to be exhausted"),
     ),
     AlertKind(
         "disabled_schedule",
@@ -184,6 +193,7 @@ _TABLE: Final = (
         "Open the failed run in the Dagster UI, fix its cause and run it again.",
         inhibited_by=(_CODE,),
         is_notified_together=True,
+        unit=("failed run", "failed runs"),
     ),
     AlertKind(
         "source_unreadable",
@@ -207,6 +217,7 @@ _TABLE: Final = (
         ("day with quarantined records", "days with quarantined records"),
         "Check what was rejected and why, fix the source and import it again.",
         is_notified_together=True,
+        unit=("quarantined record", "quarantined records"),
     ),
     AlertKind(
         SECRET_FINDING,
@@ -216,6 +227,7 @@ _TABLE: Final = (
         "Rotate what leaked, fix the source, then resolve this alert by hand.",
         ends_by_hand=True,
         is_notified_together=True,
+        unit=("leaked secret", "leaked secrets"),
     ),
     AlertKind(
         REBUILT,
@@ -272,6 +284,7 @@ _TABLE: Final = (
         ("queue of runs that does not move", "queues of runs that do not move"),
         "Open Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
         inhibited_by=_DOWN,
+        unit=("queued run", "queued runs"),
     ),
     AlertKind(
         BROKEN_CONNECTOR,

@@ -313,12 +313,18 @@ def _alert_row(alert: Mapping[str, Any], silence: Mapping[str, Any] | None, step
     silenced = f"silenced until {tables.near_time(silence['ends_at'])} UTC by {silence['author']}" if silence else ""
     states = [
         f"{state} since {tables.near_time(alert['since'])} UTC",
-        count(alert["occurrence_count"], "occurrence") if alert["occurrence_count"] > 1 else "",
+        _counted(alert),
         silenced or (f"cause: {causes}" if causes else ""),
     ]
     details: list[str | Styled] = [shown("; ".join(filter(None, states)), "dim"), *([] if silence else [step])]
     what = lines(f"{_words(alert['kind'])}: {alert['subject_text']}", *details)
     return (tables.level(alert["severity"]), alert["alert_id"][:_ID_SHOWN], what)
+
+
+def _counted(alert: Mapping[str, Any]) -> str:
+    """The most that one observation has counted; empty for one, and where the count says nothing to a person."""
+    kind, most = KINDS.get(alert["kind"]), alert["occurrence_count"]
+    return f"up to {count(most, *kind.unit)}" if kind and kind.unit and most > 1 else ""
 
 
 def _words(kind: str) -> str:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from cavra_pipeline.alerts.kinds import KINDS as ALERT_KINDS
 from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KINDS
@@ -92,6 +93,7 @@ def _lanes() -> str:
         "ITEMS": ITEM_WORDS,
         "TYPES": sorted({kind.record_type for kind in KINDS.values()}),
         "RELEASES": dict(RELEASE_WORDS),
+        "UNITS": {name: kind.unit[1].capitalize() for name, kind in ALERT_KINDS.items() if kind.unit},
         "RECOVERY_STEP": RECOVERY_STEP,
         "STALE_PLAN_STEP": STALE_PLAN_STEP,
         "DOWN_STEPS": DOWN_STEPS,

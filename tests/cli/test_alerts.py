@@ -54,6 +54,8 @@ def test_open_alerts_are_listed_and_fit_a_terminal(home: Settings) -> None:
         assert "Open alerts: 2" in result.output
         assert "CAVRA_ALERT_CONNECTORS is empty" in result.output
         assert max(map(len, result.output.splitlines())) <= 80
+        assert "UTC; up to 5 missed runs" in " ".join(result.output.split())
+        assert "failed runs" not in result.output, "one is not counted"
 
     status = " ".join(CliRunner().invoke(cli, ["status"]).output.split())
     assert "2 open, 2 critical, 0 muted; not evaluated now: Dagster's daemon is not running" in status

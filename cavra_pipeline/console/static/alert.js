@@ -6,6 +6,7 @@ import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, emptyState, listed, plural, providerName, say, stamp, statusLine, subjectOf, subjectWords, swap, tag, time, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
 import { isSecret } from "./intake.js";
+import { UNITS } from "./lanes.js"; // written by the server
 import { liveNote } from "./delivery.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
@@ -82,10 +83,6 @@ export async function render(params, context, root) {
 
 /** Labels of the counts in an alert's evidence. Other members are names, ids and instants. */
 const BASIS = { subject_count: "Deliveries that failed, since arrived or not", pair_count: "Deliveries that have not arrived", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
-
-/** What the occurrences of an alert are, by its kind; those of other kinds are not shown. */
-const UNITS = { provider_incident: "Failed attempts", failed_execution: "Failed or skipped retries", exhaustion_ahead: "Deliveries about to be exhausted", missed_run: "Missed runs", failed_run: "Failed runs", run_backlog: "Queued runs",
-  acknowledgement_gap: "Deliveries to acknowledge", approval_gap: "Retries to approve", recovery_past_limit: "Recoveries past their limit", quarantine: "Quarantined records", secret_finding: "Leaked secrets" };
 
 /** An alert's evidence as rows, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
