@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
@@ -95,26 +95,28 @@ def daemon_word(settings: Settings, beats: Mapping[str, Heartbeat], now: datetim
     return "silent" if "SENSOR" in silent_daemons(beats, now) else "alive" if beats else "never_seen"
 
 
-def are_alerts_evaluated(instance: dg.DagsterInstance, now: datetime) -> bool:
-    """Returns whether each sensor that is on has ticked within its interval and the longest pause.
+class Evaluation(NamedTuple):
+    """How old the alerts are.
 
-    After a longer pause a daemon ticks one sensor after the other: until the last, what alerts say is of before.
+    Attributes:
+        is_current: Whether each sensor that is on has ticked within its interval and the longest pause. After a longer
+            pause a daemon ticks one sensor after the other: until the last, what alerts say is of before.
+        since: The oldest of the last ticks of the sensors that are on; None where one of them has not ticked yet.
     """
+
+    is_current: bool
+    since: datetime | None
+
+
+def evaluation_of_alerts(instance: dg.DagsterInstance, now: datetime) -> Evaluation:
+    """Returns whether every alert has been evaluated lately, and since when all of them have."""
     kind = InstigatorType.SENSOR
     rows = newest_rows(instance.all_instigator_state(instigator_type=kind))
-    return all((name, kind) in rows and _is_current(instance, rows[name, kind], now) for name in _SENSORS)
-
-
-def alerts_evaluated_at(instance: dg.DagsterInstance) -> datetime | None:
-    """Returns since when every alert has been evaluated: the oldest of the last ticks of the sensors that are on.
-
-    None where one of them has not ticked yet.
-    """
-    kind = InstigatorType.SENSOR
-    rows = newest_rows(instance.all_instigator_state(instigator_type=kind))
-    running = [row for name in _SENSORS if (row := rows.get((name, kind))) and row.status != InstigatorStatus.STOPPED]
+    states = [rows[name, kind] for name in _SENSORS if (name, kind) in rows]
+    running = [row for row in states if row.status != InstigatorStatus.STOPPED]
+    is_current = len(states) == len(_SENSORS) and all(_is_current(instance, row, now) for row in running)
     ticked = [_ticked_at(instance, row) for row in running]
-    return datetime.fromtimestamp(min(ticked), UTC) if ticked and all(ticked) else None
+    return Evaluation(is_current, datetime.fromtimestamp(min(ticked), UTC) if ticked and all(ticked) else None)
 
 
 def _ticked_at(instance: dg.DagsterInstance, row: InstigatorState) -> float:
@@ -143,8 +145,6 @@ def _last_seen(row: InstigatorState) -> float:
 
 def _is_current(instance: dg.DagsterInstance, row: InstigatorState, now: datetime) -> bool:
     data = row.instigator_data
-    if row.status == InstigatorStatus.STOPPED:
-        return True
     if not isinstance(data, SensorInstigatorData):
         return False
     since = now - LONGEST_PAUSE - timedelta(seconds=data.min_interval or 0)
@@ -159,7 +159,7 @@ def daemon_and_alerts(settings: Settings, instance: dg.DagsterInstance, now: dat
     """Returns a home's `daemon_word`, and whether alerts are evaluated, by the names the API gives them."""
     return {
         "daemon": daemon_word(settings, heartbeats(instance), now),
-        "are_alerts_evaluated": are_alerts_evaluated(instance, now),
+        "are_alerts_evaluated": evaluation_of_alerts(instance, now).is_current,
     }
 
 
@@ -177,9 +177,9 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
         PipelineError: The instance can't be opened or read.
     """
     beats: Mapping[str, Heartbeat] = {}
-    is_evaluated, evaluated_at = False, None
+    evaluation = Evaluation(is_current=False, since=None)
     if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
-        beats, is_evaluated, evaluated_at = _read(settings, now)
+        beats, evaluation = _read(settings, now)
     newest = max((beat.at for beat in beats.values()), default=None)
     state = daemon_word(settings, beats, now)
     silent = silent_daemons(beats, now) if state != "starting" else []
@@ -189,15 +189,15 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
         # A beat after `now` was read is no age below zero.
         "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,
         "silent": [kind.lower() for kind in silent],
-        "are_alerts_evaluated": is_evaluated,
-        "alerts_evaluated_at": instant(evaluated_at),
+        "are_alerts_evaluated": evaluation.is_current,
+        "alerts_evaluated_at": instant(evaluation.since),
     }
 
 
-def _read(settings: Settings, now: datetime) -> tuple[Mapping[str, Heartbeat], bool, datetime | None]:
+def _read(settings: Settings, now: datetime) -> tuple[Mapping[str, Heartbeat], Evaluation]:
     try:
         with dagster_instance(settings) as instance:
-            return heartbeats(instance), are_alerts_evaluated(instance, now), alerts_evaluated_at(instance)
+            return heartbeats(instance), evaluation_of_alerts(instance, now)
     except PipelineError:
         raise
     except Exception as error:  # noqa: BLE001 -- dagster.yaml and its databases can be wrong in any way

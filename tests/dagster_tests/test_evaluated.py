@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -16,7 +17,7 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from cavra_pipeline.daemon import alerts_evaluated_at, are_alerts_evaluated
+from cavra_pipeline.daemon import evaluation_of_alerts
 from cavra_pipeline.desired_state import DESIRED_STATE, SENSOR
 from cavra_pipeline.resources import dagster_instance
 from tests.dagster_tests.runs import new_home
@@ -57,23 +58,34 @@ def test_a_sensor_that_has_not_ticked_since_a_pause_leaves_alerts_as_they_were(
     with dagster_instance(settings) as instance:
         for name in NAMES[:-1]:
             ticked(instance, name, 0)
-        assert not are_alerts_evaluated(instance, NOW), "one has never ticked"
+        assert not evaluation_of_alerts(instance, NOW).is_current, "one has never ticked"
 
         ticked(instance, NAMES[-1], minutes, is_on=is_on)
 
-        assert are_alerts_evaluated(instance, NOW) is is_evaluated
+        assert evaluation_of_alerts(instance, NOW).is_current is is_evaluated
+
+
+def test_the_states_of_the_sensors_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = new_home(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(settings.dagster_home))
+    with dagster_instance(settings) as instance:
+        for name in NAMES:
+            ticked(instance, name, 2)
+        with mock.patch.object(instance, "all_instigator_state", wraps=instance.all_instigator_state) as reading:
+            assert evaluation_of_alerts(instance, NOW) == (True, NOW - timedelta(minutes=2))
+        reading.assert_called_once()
 
 
 def test_alerts_are_of_the_oldest_tick_of_a_sensor_that_is_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = new_home(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(settings.dagster_home))
     with dagster_instance(settings) as instance:
-        assert alerts_evaluated_at(instance) is None
+        assert evaluation_of_alerts(instance, NOW).since is None
         ticked(instance, NAMES[0], 2)
         ticked(instance, NAMES[1], 600, is_on=False)
         for name in NAMES[2:-1]:
             ticked(instance, name, 0)
-        assert alerts_evaluated_at(instance) == NOW - timedelta(minutes=2)
+        assert evaluation_of_alerts(instance, NOW).since == NOW - timedelta(minutes=2)
 
         ticked(instance, NAMES[-1], None)
-        assert alerts_evaluated_at(instance) is None, "its first tick is under way"
+        assert evaluation_of_alerts(instance, NOW).since is None, "its first tick is under way"
