@@ -12,7 +12,7 @@ from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.causes import cause_of
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.executions import Unresolved
-from cavra_pipeline.reports.glance import MANY_FAILING
+from cavra_pipeline.reports.glance import is_failing_now
 
 #: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
@@ -79,19 +79,6 @@ def _gravity(provider: Mapping[str, Any]) -> tuple[Any, ...]:
     return is_minor, -provider["open_recovery_count"], not provider["is_failing_now"], -provider["failing_notice_count"]
 
 
-def is_failing_now(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Returns whether a provider fails now: nothing has succeeded there since its oldest failure, or since several.
-
-    Args:
-        rows: The provider's deliveries that are failing, by lane.
-    """
-    if not rows:
-        return False
-    success_at = rows[0]["success_at"]
-    is_since_the_oldest = success_at is None or success_at < min(row["failing_since"] for row in rows)
-    return is_since_the_oldest or sum(row["failing_since_success_count"] for row in rows) >= MANY_FAILING
-
-
 def _broken(
     provider: str,
     failing: Sequence[Mapping[str, Any]],
@@ -102,7 +89,9 @@ def _broken(
 ) -> dict[str, Any]:
     late = sum(recovery["slo_status"] == "breached" for recovery in opened)
     missing = sum(row["failing_count"] for row in failing)
-    is_now = is_failing_now(failing)
+    since = min((row["failing_since"] for row in failing), default=None)
+    failed_since_count = sum(row["failing_since_success_count"] for row in failing)
+    is_now = since is not None and is_failing_now(since, failing[0]["success_at"], failed_since_count)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
     declined = {state: decided[state] for state in DECLINING_STATES if decided.get(state)}
@@ -124,7 +113,7 @@ def _broken(
         **{name: decided.get(name, 0) for name in RETRIED},
         "declined_counts": declined,
         "failed_retry_count": failed_retries,
-        "failing_since": min((row["failing_since"] for row in failing), default=None),
+        "failing_since": since,
         "lanes": sorted({row["lane"] for row in failing}),
         "role": "platform team" if fix or not (_needs_a_person(decided) or declined) else _LEAD,
         "action": steps[0],

@@ -21,7 +21,7 @@ from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 #: A provider fails now if so many deliveries have failed since it last accepted one.
-MANY_FAILING: Final = 3
+_MANY_FAILING: Final = 3
 _OF_HEALTH: Final = (
     "alert_level", "alert_count", "latest_worker_run_id", "latest_worker_age_minutes", "latest_retry_plan_id",
     "latest_retry_plan_age_minutes", "unresolved_delivery_count", "acknowledgement_pending_count",
@@ -113,26 +113,32 @@ def _by_cause(decisions: Iterable[Mapping[str, Any]], accepted_at: Mapping[str, 
     for decision in decisions:
         cause = cause_of(decision["failed_status_codes"] or [None])
         groups.setdefault((decision["provider"], cause), []).append(decision)
-    return [
-        {
+    causes = []
+    for (provider, cause), rows in sorted(groups.items()):
+        accepted = accepted_at.get(provider)
+        failed = [naive_utc(parse_as_of(row["latest_delivery_at"])) for row in rows]
+        failed_since_count = sum(accepted is None or at > accepted for at in failed)
+        causes.append({
             "provider": provider,
             "cause": cause,
             "delivery_count": len(rows),
             "status_codes": sorted({code for row in rows for code in row["failed_status_codes"]}),
             "failed_at": max(row["latest_delivery_at"] for row in rows),
-            "accepted_at": instant(accepted_at.get(provider)),
-            "is_failing_now": _is_failing_now(rows, accepted_at.get(provider)),
-        }
-        for (provider, cause), rows in sorted(groups.items())
-    ]
+            "accepted_at": instant(accepted),
+            "is_failing_now": is_failing_now(min(failed), accepted, failed_since_count),
+        })  # fmt: skip
+    return causes
 
 
-def _is_failing_now(rows: Sequence[Mapping[str, Any]], accepted_at: datetime | None) -> bool:
-    """Whether a provider has accepted nothing since the first of some failures, or since the last of several."""
-    failed_at = [naive_utc(parse_as_of(row["latest_delivery_at"])) for row in rows]
-    if accepted_at is None or accepted_at < min(failed_at):
-        return True
-    return sum(at > accepted_at for at in failed_at) >= MANY_FAILING
+def is_failing_now(first_failed_at: datetime, accepted_at: datetime | None, failed_since_count: int) -> bool:
+    """Returns whether a provider fails now: it has accepted nothing since the first of its failures, or since several.
+
+    Args:
+        first_failed_at: The first of the failures that have not been delivered since.
+        accepted_at: When the provider last accepted a delivery.
+        failed_since_count: How many deliveries have failed since then.
+    """
+    return accepted_at is None or accepted_at < first_failed_at or failed_since_count >= _MANY_FAILING
 
 
 def _named(lane: Lane, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
