@@ -148,26 +148,20 @@ def _show(
             name,
             level(lane["alert_level"]),
             causes.get(name, "-"),
-            short_age(lane["latest_worker_age_minutes"]),
             lane["retryable_count"] - lane["held_count"],
             lane["held_count"],
             lane["suppressed_count"],
+            duration_or_never(lane["latest_worker_age_minutes"]),
             lane["waiting_count"],
         )
         for name, lane in document["lanes"].items()
     ]
     if rows and evidence["record_count"]:
         console.table(
-            "Lanes in use", ("lane", "state", "why", "last run", "ready", "held", "exhausted", "waiting"), rows
+            "Lanes in use", ("lane", "state", "why", "ready", "held", "exhausted", "last run", "waiting"), rows
         )
         show_plan_states(console)
     console.next(document["next"])
-
-
-def short_age(minutes: int | None) -> str:
-    """Formats an age by its largest unit alone, so that the counts beside it have room at 80 columns."""
-    number, unit, *more = [*duration_or_never(minutes).split(), ""][:3]
-    return f"over {number} {unit}" if any(more) else f"{number} {unit}".rstrip()
 
 
 def _state(document: Mapping[str, Any]) -> str:

@@ -100,11 +100,11 @@ def main_causes(overview: Mapping[str, Any]) -> dict[str, str]:
     for name, lane in overview["lanes"].items():
         providers = [incident["provider"] for incident in overview["incidents"] if name in incident["lanes"]]
         if name in down:
-            causes[name] = "worker down" if down[name] else "no run yet"
+            causes[name] = "no runs" if down[name] else "no run yet"
         elif providers:
             causes[name] = provider_title(providers[0]) if len(providers) == 1 else f"{len(providers)} incidents"
         elif lane["usual_interval_minutes"]:
-            causes[name] = "worker slow"
+            causes[name] = "few runs"
         elif worst := lane["worst_alert"]:
             causes[name] = "held" if worst["category"].endswith("_gap") else _CAUSES[worst["record_type"]]
     return causes
