@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from cavra_pipeline.desired_state import must_be_on
-from cavra_pipeline.documents import instant
+from cavra_pipeline.documents import instant, whole_minutes
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.jobs import (
     COMPACT_LAKE,
@@ -174,9 +174,11 @@ def latest_tick(name: str, settings: Settings, *, now: datetime) -> datetime:
 
 
 def next_ticks(settings: Settings, *, now: datetime) -> list[dict[str, Any]]:
-    """Returns when each schedule is due next, on or not: `schedule`, `cron`, `time_zone`, `next_due_at`.
+    """Returns when each schedule is due next, on or not.
 
-    `next_due_at` is null for a cadence that the host gives wrong: then the code location does not load.
+    Returns:
+        `schedule`, `cron`, `time_zone`, `next_due_at`, and `due_every_minutes`, the longest pause between its next
+        runs. The last two are null for a cadence that the host gives wrong: then the code location does not load.
     """
     return [
         {
@@ -184,17 +186,15 @@ def next_ticks(settings: Settings, *, now: datetime) -> list[dict[str, Any]]:
             "cron": cron,
             "time_zone": "UTC",
             "next_due_at": instant(_next_tick(cron, now)) if _comes(cron) else None,
+            "due_every_minutes": _longest_pause_minutes(cron, now) if _comes(cron) else None,
         }
         for name, cron in _crons(settings).items()
     ]
 
 
-def due_every(settings: Settings, schedule: str, *, now: datetime) -> timedelta | None:
-    """Returns the longest pause between the next runs of a schedule; None for a cadence that the host gives wrong."""
-    if not _comes(cron := _crons(settings)[schedule]):
-        return None
-    ticks = list(islice(schedule_execution_time_iterator(now.timestamp(), cron, "UTC"), _TICKS_COMPARED))
-    return max(after - before for before, after in pairwise(ticks))
+def _longest_pause_minutes(cron: str, now: datetime) -> int:
+    ticks = islice(schedule_execution_time_iterator(now.timestamp(), cron, "UTC"), _TICKS_COMPARED)
+    return max(whole_minutes(after - before) for before, after in pairwise(ticks))
 
 
 def _next_tick(cron: str, now: datetime) -> datetime:

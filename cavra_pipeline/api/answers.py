@@ -317,7 +317,7 @@ class SlotsAnswer(BaseModel):
     recorded_since: str | None = Field(description="The oldest scheduled run on record, of any range.")
     slot_count: int
     counts: dict[str, int]
-    schedules: list[dict[str, Any]] = Field(description="When each schedule is due next, on or not.")
+    schedules: list[dict[str, Any]] = Field(description="When each schedule is due next, and how often, on or not.")
     slots: list[dict[str, Any]]
 
 

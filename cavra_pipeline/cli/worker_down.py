@@ -6,12 +6,12 @@ Also how a forecast of their runs differs from those schedules.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from cavra_pipeline.cli.common import clock, daemon_of, home
 from cavra_pipeline.cli.tables import is_daemon_off, is_daemon_on, short_time, time_of_day
-from cavra_pipeline.documents import instant, whole_minutes
+from cavra_pipeline.documents import instant
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import listed
 from cavra_pipeline.lanes import LANES
@@ -68,12 +68,13 @@ def interval_step(
     """
     if is_past or not is_daemon_on(daemon or daemon_of(home(), clock())):
         return INTERVAL_STEP
-    from cavra_pipeline.schedules import due_every
+    from cavra_pipeline.schedules import next_ticks
 
-    every = due_every(home(), LANES[lane].schedule, now=clock())
-    if every is None or every > timedelta(minutes=expected_interval_minutes):
+    due = {row["schedule"]: row["due_every_minutes"] for row in next_ticks(home(), now=clock())}
+    every = due[LANES[lane].schedule]
+    if every is None or every > expected_interval_minutes:
         return INTERVAL_STEP
-    return INTERVAL_STEP_HERE.format(every=short_duration(whole_minutes(every)))
+    return INTERVAL_STEP_HERE.format(every=short_duration(every))
 
 
 def step_while_daemon_runs(lanes: Collection[str], schedules: Sequence[Mapping[str, Any]], now: datetime) -> str:

@@ -113,6 +113,25 @@ def test_a_worker_that_is_down_says_when_its_schedule_is_due(service: Served, br
     assert seen.complaints == []
 
 
+def test_a_slow_worker_needs_no_change_where_its_schedule_here_is_due_often_enough(
+    service: Served, browser: Browser
+) -> None:
+    slow, view = "The worker runs every 2 h, expected every 1 h.", "#/health?lane=acknowledgement_audit&run=1"
+    here, anywhere = (
+        "This host's schedule is due every 1 h and needs no change",
+        "Check that its schedule is due as often",
+    )
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/{view}")
+        line = page.locator("p", has_text=slow)
+        line.filter(has_text=here).wait_for()
+        assert line.filter(has_text=anywhere).count() == 0
+        page = shown(page, f"{service.url}/?past{view}&as_of={NOW:%Y-%m-%dT%H:%M:%S}")
+        line.filter(has_text=anywhere).wait_for()
+        assert line.filter(has_text=here).count() == 0
+    assert seen.complaints == []
+
+
 def test_a_stale_plan_asks_for_nothing_beside_a_worker_that_is_down(service: Served, browser: Browser) -> None:
     with watched(browser) as seen, service.client() as client:
         report = client.get("/api/v1/lanes/auditor_export/health", params={"keep": False}).json()["health"]

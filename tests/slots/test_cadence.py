@@ -48,3 +48,6 @@ def test_the_next_tick_is_after_now_and_follows_the_cadence_of_the_host() -> Non
     assert at["morning_report"] == "2026-06-26T07:00:00+00:00"
     assert at["recovery_retry_worker"] == "2026-06-25T07:30:00+00:00"
     assert before["daily_close"] is at["daily_close"] is None
+    rows = next_ticks(settings, now=datetime(2026, 6, 25, tzinfo=UTC))
+    every = {row["schedule"]: row["due_every_minutes"] for row in rows}
+    assert (every["morning_report"], every["recovery_retry_worker"], every["daily_close"]) == (1440, 30, None)

@@ -1,12 +1,12 @@
 // The worker of a lane: its next run, and a dry run, which records its selection and sends nothing.
 
 import { ask } from "./api.js";
-import { downStep, dueSchedules } from "./alerts.js";
+import { downStep, dueSchedules, isDaemonUp } from "./alerts.js";
 import { causeLines, downLanesOf, gateOf, retryWarning } from "./causes.js";
 import { declinedOf, inOrder, stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, command, el, facts, hash, laneChoice, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { hasEvidence } from "./empty.js";
-import { INTERVAL_STEP, MAX_RETRIES } from "./lanes.js"; // written by the server
+import { INTERVAL_STEP, INTERVAL_STEP_HERE, MAX_RETRIES, SCHEDULES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -39,10 +39,16 @@ export async function render(params, context) {
 /** What is wrong with a lane's worker, and the step: it is down, or runs less often than expected; null if neither. */
 export function workerLine(lane, schedules, context) {
   const every = (minutes) => span(minutes * 60000);
-  if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), INTERVAL_STEP];
+  if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), intervalStep(lane, schedules, context)];
   if (!downLanesOf([lane]).length) return null;
   const since = lane.outage_open_since;
   return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "The worker has never run. "), downStep(context, [lane.lane], schedules)];
+}
+
+/** What a person does about a worker that runs less often than expected: nothing where this host's schedule is due often enough. */
+function intervalStep(lane, schedules, context) {
+  const due = !isPast() && isDaemonUp(context) && schedules.find((row) => row.schedule === SCHEDULES[lane.lane])?.due_every_minutes;
+  return due && due <= lane.expected_interval_minutes ? INTERVAL_STEP_HERE.replace("{every}", span(due * 60000)) : INTERVAL_STEP;
 }
 
 /** How to run this lane's worker, where the button is missing or needs a note. */
