@@ -209,7 +209,7 @@ def test_a_card_acts_no_more_once_its_answer_is_there(service: Served, browser: 
         buttons.first.click()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge", exact=True).click()
-        page.get_by_text("0 deliveries acknowledged. Updating the page").first.wait_for()
+        page.get_by_text("0 deliveries acknowledged by incident-lead. Updating the page").first.wait_for()
         # What was done is there before the page is updated, and has the focus.
         expect(page.get_by_role("region", name="Result")).to_be_focused()
         expect(buttons.first).to_be_disabled()

@@ -116,7 +116,7 @@ def test_a_refresh_keeps_the_result_and_the_order_and_closing_loses_none(service
         outcomes = [{**one, "acknowledgement": None, "error": error if at else None} for at, one in enumerate(named)]
         held[0].fulfill(json={"deliveries": outcomes, "actor": "incident-lead"})
         result = page.get_by_role("region", name="Result")
-        result.get_by_text("1 delivery acknowledged, ").wait_for(timeout=15_000)
+        result.get_by_text("1 delivery acknowledged by incident-lead, ").wait_for(timeout=15_000)
         assert result.get_by_text("no such delivery. Reload.").count() == len(named) - 1 > 0
         page.get_by_role("button", name="Lane", exact=True).click()
         for _ in range(2):

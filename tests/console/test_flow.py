@@ -102,7 +102,9 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
         page.get_by_label("Your label").fill("incident-lead")
         clicks.on(page.get_by_role("dialog").get_by_role("button", name="Acknowledge"))
         # Each is an ingest of its own.
-        page.get_by_role("region", name="Result").get_by_text("10 deliveries acknowledged.").wait_for(timeout=120_000)
+        page.get_by_role("region", name="Result").get_by_text("10 deliveries accepted by incident-lead.").wait_for(
+            timeout=120_000
+        )
         page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert page.get_by_role("button", name="Acknowledge 10 deliveries").count() == 0
         assert acknowledgements(service) == [(f"plan-{n}", "servicenow", "accepted") for n in range(10)]
@@ -175,7 +177,7 @@ def test_one_refused_acknowledgement_of_many_stops_no_other_and_is_named(service
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         result = page.get_by_role("region", name="Result")
-        result.get_by_text("9 deliveries acknowledged, 1 not.").wait_for(timeout=120_000)
+        result.get_by_text("9 deliveries acknowledged by incident-lead, 1 not.").wait_for(timeout=120_000)
         page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert result.get_by_text("plan-33, servicenow: no delivery of it").is_visible()
         assert page.get_by_role("button", name="Acknowledge 1 delivery: ServiceNow").is_visible()

@@ -190,7 +190,7 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
 
         before = outstanding()
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_role("link", name=f"{len(before)} health alerts to acknowledge").click()
+        page.get_by_role("link", name=f"{len(before)} health alerts ").click()
         waiting = page.locator("#unsettled")
         waiting.wait_for()
         alerts = waiting.locator("tbody tr").filter(has_text="Health alert")
@@ -209,7 +209,7 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         result = page.get_by_role("region", name="Result")
-        result.get_by_text(f"{len(own)} {unit} acknowledged.").wait_for(timeout=60_000)
+        result.get_by_text(f"{len(own)} {unit} acknowledged by incident-lead.").wait_for(timeout=60_000)
         page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert outstanding() == [one for one in before[1:] if one not in own]
         assert waiting.locator("tbody tr").filter(has_text="Failing delivery").count() == gaps
@@ -232,7 +232,7 @@ def test_a_bulk_acknowledgement_leaves_what_a_person_has_decided(service: Served
         page.get_by_label("Your label").fill("incident-lead")
         dialog.get_by_role("button", name="Acknowledge").click()
         result = page.get_by_role("region", name="Result")
-        result.get_by_text("3 deliveries acknowledged.").wait_for(timeout=60_000)
+        result.get_by_text("3 deliveries acknowledged by incident-lead.").wait_for(timeout=60_000)
         page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert gaps() == ["deferred"]
 
@@ -243,7 +243,7 @@ def test_a_bulk_acknowledgement_leaves_what_a_person_has_decided(service: Served
         assert gaps() == ["deferred"]
         dialog.get_by_role("checkbox", name="(deferred)").check()
         dialog.get_by_role("button", name="Acknowledge").click()
-        result.get_by_text("1 delivery acknowledged.").wait_for(timeout=60_000)
+        result.get_by_text("1 delivery acknowledged by incident-lead.").wait_for(timeout=60_000)
         page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert gaps() == []
     assert seen.complaints == []

@@ -153,7 +153,9 @@ def test_failures_without_an_incident_have_a_card_and_are_acknowledged_from_it(
         card.get_by_role("button", name="Acknowledge 1 delivery").click()
         label.fill("incident-lead")
         box.get_by_role("button", name="Acknowledge", exact=True).click()
-        page.get_by_role("region", name="Result").get_by_text("1 delivery acknowledged.").wait_for(timeout=60_000)
+        page.get_by_role("region", name="Result").get_by_text("1 delivery acknowledged by incident-lead.").wait_for(
+            timeout=60_000
+        )
         page.locator(".toast").wait_for(state="detached", timeout=60_000)
         assert card.get_by_role("button").count() == 0
         assert page.locator(".toast").count() == 0

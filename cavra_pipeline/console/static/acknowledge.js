@@ -70,6 +70,22 @@ function stateField(lanes, isToResolve = false) {
   return node;
 }
 
+/** What was done, and by whom: the label given, else the one whose token it is. */
+const doneBy = (state, by, context) => `${words(state).toLowerCase()} by ${by ?? context.status?.actor}`;
+
+const doneKey = ({ lane, subject, provider }) => `${lane} ${subject} ${provider}`;
+
+/** Says in the rows of what was done who did it, in place of their buttons, until the page is updated. */
+export function markDone(keys, did) {
+  for (const node of document.querySelectorAll("main [data-done]")) {
+    if (!keys.includes(node.dataset.done)) continue;
+    const mark = el("span", { class: "tag healthy", tabindex: "-1" }, did.charAt(0).toUpperCase() + did.slice(1));
+    const hasFocus = node === document.activeElement;
+    node.replaceWith(mark);
+    if (hasFocus) mark.focus({ preventScroll: true });
+  }
+}
+
 /** What to know before an acknowledgement, as a paragraph of its dialog. */
 const warned = (text) => (text ? [el("p", {}, el("strong", {}, text))] : []);
 
@@ -86,16 +102,16 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
     const send = async ({ force: isForced, ...values }) => {
       try {
         await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...values, force: isForced !== undefined });
-        return `Recorded as ${words(values.state).toLowerCase()}: ${subject}, ${providerName(provider)}.`;
+        return { message: `Recorded as ${words(values.state).toLowerCase()}: ${subject}, ${providerName(provider)}.`, did: doneBy(values.state, values.by, context) };
       } catch (error) {
         force.hidden = !(error.errors || []).some((fault) => fault.what.startsWith("no delivery of it"));
         throw error;
       }
     };
     actForm(isToResolve ? "Resolve a retry that failed" : verb, [el("p", {}, `${subject}, ${providerName(provider)}`), ...warned(warning), el("p", { class: "soft" }, isToResolve ? SETTLES : LIMITS)], [stateField([lane], isToResolve), force], context, send,
-      async (message) => { await done(message); document.getElementById("gaps")?.focus({ preventScroll: true }); }, verb, isToResolve ? "Resolved" : "Acknowledged");
+      async ({ message, did }) => { markDone([doneKey({ lane, subject, provider })], did); await done(message); document.getElementById("gaps")?.focus({ preventScroll: true }); }, verb, isToResolve ? "Resolved" : "Acknowledged");
   };
-  return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${verb} ${subject}, ${provider}`, onclick: open }, verb);
+  return el("button", { type: "button", class: buttonClass, "data-key": key, "data-done": doneKey({ lane, subject, provider }), "aria-label": `${verb} ${subject}, ${provider}`, onclick: open }, verb);
 }
 
 /** Button that withdraws the acknowledgement of a delivery or a health alert; null if there is none in force. */
@@ -151,16 +167,18 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
     const chosen = [...list.querySelectorAll("input:checked")].map((input) => pairs[input.dataset.pair]);
     if (!chosen.length) throw new Error(`Tick the ${unit[1]} that you acknowledge.`);
     const { deliveries } = await ask("/acknowledgements", {}, { deliveries: chosen.map(({ lane, subject, provider }) => ({ lane, subject, provider })), state, by });
-    return deliveries.map(({ error, ...delivery }) => ({ ...delivery, failure: error && `${error.what}. ${error.remedy}.` }));
+    const results = deliveries.map(({ error, ...delivery }) => ({ ...delivery, failure: error && `${error.what}. ${error.remedy}.` }));
+    return { results, did: doneBy(state, by, context) };
   };
   // Until the page is updated it shows what was there before; a live refresh may have drawn another button.
   const doneOnce = (answer) => {
     for (const button of document.querySelectorAll(`main [data-key="${CSS.escape(key)}"]`)) button.disabled = true;
+    markDone(answer.results.filter((result) => !result.failure).map(doneKey), answer.did);
     const section = resultSection(answer, unit);
     document.getElementById("result")?.remove();
     document.querySelector("main > div").prepend(section);
     section.focus();
-    return done(answer, section);
+    return done(answer.results, section);
   };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
@@ -168,17 +186,17 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, buttonClas
   return el("button", { type: "button", class: buttonClass, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
-/** What a bulk acknowledgement did, without a full stop: "2 deliveries acknowledged, 1 not". */
-function doneText(results, unit) {
+/** What a bulk acknowledgement did, without a full stop: "2 deliveries acknowledged by incident-lead, 1 not". */
+function doneText({ results, did }, unit) {
   const failedCount = results.filter((result) => result.failure).length;
-  return `${plural(results.length - failedCount, ...unit)} acknowledged${failedCount ? `, ${failedCount} not` : ""}`;
+  return `${plural(results.length - failedCount, ...unit)} ${did}${failedCount ? `, ${failedCount} not` : ""}`;
 }
 
 /** The results of a bulk acknowledgement as a section. */
-function resultSection(results, unit) {
+function resultSection({ results, did }, unit) {
   const failed = results.filter((result) => result.failure);
   return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result", "data-key": "result" },
-    el("p", { class: "lead" }, `${doneText(results, unit)}.`),
+    el("p", { class: "lead" }, `${doneText({ results, did }, unit)}.`),
     failed.length > 0 && el("ul", {}, failed.map((result) => el("li", {}, `${words(result.lane)}: ${result.subject}, ${result.provider}: ${result.failure}`))),
     el("details", {}, el("summary", {}, `Each ${unit[0]}`), el("ul", { class: "plain" }, results.map((result) =>
       el("li", {}, `${result.failure ? "Not acknowledged" : "Acknowledged"}: ${words(result.lane)}, ${result.subject}, ${result.provider}`)))));

@@ -1,6 +1,6 @@
 // One alert: what is wrong and why, who acknowledged it, whether it is silenced, what happened, and what it is based on.
 
-import { actForm, mayAct } from "./acknowledge.js";
+import { actForm, markDone, mayAct } from "./acknowledge.js";
 import { dueSchedules, stepOf } from "./alerts.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, emptyState, listed, plural, providerName, say, stamp, statusLine, subjectOf, subjectWords, swap, tag, time, words } from "./dom.js";
@@ -139,7 +139,7 @@ export function alertActs(alert, context, reload, buttonClass = null) {
   };
   return [
     // Acknowledging an alert that only a person resolves would resolve it before the secret is rotated.
-    !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
+    !alert.acknowledged_by && !alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `take-${alert.alert_id}`, "data-done": alert.alert_id, "aria-label": `Acknowledge alert: ${title}`,
       onclick: () => actForm("Acknowledge an alert", `${title}: this records who handles it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
         (values) => act("acknowledge", values, "Acknowledged"), reload, "Acknowledge alert") }, "Acknowledge alert"),
     alert.ends_by_hand && el("button", { type: "button", class: buttonClass, "data-key": `end-${alert.alert_id}`, "aria-label": `Resolve ${title}`,
@@ -160,7 +160,9 @@ export function acknowledgeAlertsButton(alerts, context, done) {
     const failed = chosen.filter((_, at) => outcomes[at].status === "rejected");
     if (failed.length === chosen.length) throw outcomes[0].reason;
     const rest = failed.length ? ` Not acknowledged: ${listed(failed.map(nameOf))}.` : "";
-    return `${plural(chosen.length - failed.length, "alert")} acknowledged by ${values.by ?? context.status?.actor}.${rest}`;
+    const did = `acknowledged by ${values.by ?? context.status?.actor}`;
+    markDone(chosen.filter((alert) => !failed.includes(alert)).map((alert) => alert.alert_id), did);
+    return `${plural(chosen.length - failed.length, "alert")} ${did}.${rest}`;
   };
   const text = `Acknowledge ${plural(left.length, "alert")}`;
   return el("button", { type: "button", "data-key": "take-all", onclick: () => actForm("Acknowledge alerts",

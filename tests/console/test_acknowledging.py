@@ -1,0 +1,61 @@
+"""Retries are acknowledged where they are seen to be held, and rows say at once what was done and by whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from tests.api.server import NoDagster, Served, served
+from tests.console.browser import shown, ticking, watched
+from tests.support import NOW, acknowledgement, delivery, ingested
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def service(tmp_path: Path, browser: Browser) -> Iterator[Served]:
+    """Four retries held for an acknowledgement, one of them deferred, and one for an approval."""
+    records = [
+        delivery(NOW - 5 * HOUR + timedelta(minutes=n), subject=f"plan-{n}", failed=["slack"], status_codes=[503])
+        for n in range(4)
+    ]
+    records += [
+        acknowledgement(NOW - 2 * HOUR, subject="plan-3", provider="slack", state="deferred"),
+        delivery(NOW - 5 * HOUR, lane="acknowledgement_audit", subject="audit-1", failed=["slack"]),
+    ]
+    with served(ingested(tmp_path, records), dagster=NoDagster(), clock=ticking()) as one:
+        yield one
+
+
+def test_rows_say_who_acknowledged_them_until_the_page_is_updated(service: Served, browser: Browser) -> None:
+    held: list[Route] = []
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=recovery_escalation&run=1")
+        page.get_by_role("button", name=re.compile(r"^Acknowledge 3 deliveries")).click()
+        box = page.get_by_role("dialog")
+        box.get_by_role("checkbox", name="plan-2").uncheck()
+        box.get_by_label("State").select_option("escalated")
+        page.get_by_label("Your label").fill("incident-lead")
+        page.route("**/api/v1/lanes?*", lambda route: held.append(route))
+        page.route("**/api/v1/lanes", lambda route: held.append(route))
+        box.get_by_role("button", name="Acknowledge", exact=True).click()
+        page.get_by_text("2 deliveries escalated by incident-lead. Updating the page").first.wait_for(timeout=60_000)
+        row = page.locator("tr", has=page.locator("[data-label=Acknowledgement]"))
+        for subject, is_done in (("plan-0", True), ("plan-1", True), ("plan-2", False), ("plan-3", False)):
+            one = row.filter(has_text=subject)
+            assert one.get_by_text("Escalated by incident-lead").count() == is_done
+            assert one.get_by_role("button", name="Acknowledge").count() == (not is_done)
+        for route in held:
+            route.continue_()
+        page.unroute_all()
+        page.locator(".toast").wait_for(state="detached", timeout=60_000)
+        page.get_by_text("1 to acknowledge, 1 deferred and 2 escalated").first.wait_for()
+        assert row.get_by_text("Escalated by incident-lead").count() == 0
+        assert row.get_by_text("Escalated", exact=True).count() == 2
+    assert seen.complaints == []
