@@ -33,6 +33,48 @@ def service(tmp_path: Path, browser: Browser) -> Iterator[Served]:
         yield one
 
 
+def test_a_plan_acknowledges_one_held_retry_and_several(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/plan?lane=recovery_escalation")
+        page.get_by_label("State").select_option("gate")
+        row = page.locator("#decisions tbody tr")
+        row.filter(has_text="plan-0").get_by_role("button", name="Acknowledge plan-0").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge", exact=True).click()
+        expect(page.locator("#said")).to_have_text("Recorded as acknowledged: plan-0, Slack.", timeout=60_000)
+        # The filter stays: a released retry is not held any more.
+        expect(row).to_have_count(3)
+        assert page.get_by_label("State").input_value() == "gate"
+        assert page.locator(":focus").get_attribute("id") == "decisions"
+
+        page.get_by_role("button", name="Acknowledge 2 deliveries: Recovery escalation").click()
+        box = page.get_by_role("dialog")
+        box.get_by_text("1 deferred: these stay as they are").click()
+        assert box.get_by_role("checkbox", name="(deferred)").is_checked() is False
+        box.get_by_role("button", name="Acknowledge", exact=True).click()
+        result = page.get_by_role("region", name="Result")
+        result.get_by_text("2 deliveries acknowledged by incident-lead.").wait_for(timeout=60_000)
+        page.locator(".toast").wait_for(state="detached", timeout=60_000)
+        expect(row).to_have_count(1)
+        assert "Held: deferred" in row.inner_text()
+        page.get_by_role("region", name="The plan").get_by_text("3 ready to retry, 1 deferred").wait_for()
+    assert seen.complaints == []
+
+
+def test_a_plan_whose_retries_need_approvals_acknowledges_none(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/plan?lane=acknowledgement_audit")
+        page.get_by_text("Held: needs an approval").wait_for()
+        assert page.get_by_text("Approvals are given in CAVRA").count() == 1
+        assert page.get_by_role("button", name="Acknowledge").count() == 0
+        at = f"{NOW - HOUR:%Y-%m-%dT%H:%M:%S}"
+        page = shown(page, f"{service.url}/?past#/plan?lane=recovery_escalation&as_of={at}")
+        page.get_by_text("Held: needs an acknowledgement").first.wait_for()
+        assert page.get_by_role("button", name="Acknowledge").count() == 0
+        assert page.get_by_text("Approvals are given in CAVRA").count() == 0
+    assert seen.complaints == []
+
+
 def test_rows_say_who_acknowledged_them_until_the_page_is_updated(service: Served, browser: Browser) -> None:
     held: list[Route] = []
     with watched(browser) as seen:

@@ -1,10 +1,11 @@
 // The decisions of a retry plan: filter, sort, export, and compare with a saved plan.
 
-import { openWords } from "./acknowledge.js";
+import { acknowledgeAllButton, acknowledgeButton, openWords } from "./acknowledge.js";
 import { ask, askText } from "./api.js";
-import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
+import { causeLines, failsByIncident, gateOf, incidentsOf, retryWarning, warningOf } from "./causes.js";
 import { REASONS } from "./delivery.js";
-import { announce, choice, command, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { announce, choice, command, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
+import { GATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { proofFoot } from "./proof.js";
 import { scrollRegion, table } from "./table.js";
 
@@ -49,9 +50,22 @@ function countParts({ plan, pending }) {
 
 export const summaryOf = (planAnswer) => countParts(planAnswer).map(([text]) => text).join(", ") || (planAnswer.plan.evidence_record_count ? "Nothing is failing" : "There is no evidence for this lane yet");
 
-/** The plan's section: decisions (at first those of the `subject` and `provider` in `chosen`), exports, and a comparison with a saved plan. `saveButton` takes a CSS class. */
-export async function planReport(plan, planAnswer, policy, isPast, context, [saveButton, note], chosen) {
+/** The values of the filter of a plan's decisions in a node. */
+export const filterOf = (root) => Object.fromEntries(new FormData(root.querySelector("form[role=search]")));
+
+/** The due retries of a plan that an acknowledgement releases, as its buttons take them. */
+const gapsOf = ({ plan: { lane }, pending }) => (GATES[lane] === "acknowledgement" ? pending.map(({ subject, provider, declined_state: state }) => ({ lane, subject, provider, state })) : []);
+
+/** The plan's section: decisions (by the `filter`), exports, and a comparison with a saved plan. `saveButton` takes a CSS class; `done` is called after an acknowledgement. */
+export async function planReport(planAnswer, policy, isPast, context, [saveButton, note], filter, done) {
+  const { plan } = planAnswer;
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
+  const gaps = gapsOf(planAnswer);
+  const isFailingFirst = failsByIncident(incidents);
+  const actOf = (decision) => {
+    const gap = gaps.find((pair) => pair.subject === subjectOf(plan.lane, decision) && pair.provider === decision.provider);
+    return gap && el("p", { class: "acts" }, acknowledgeButton({ ...gap, key: `ack-${gap.subject}-${gap.provider}`, context, done, warning: warningOf([gap], isFailingFirst) }));
+  };
   const isDoomed = incidentsOf(plan.lane, incidents).some((incident) => retryWarning(planAnswer, incident));
   // A what-if is compared with the lane's own policy; a plan of that policy, with the newest of a day: another what-if would show changes that never happened.
   const isWhatIf = Object.keys(policy).length > 0;
@@ -89,8 +103,11 @@ export async function planReport(plan, planAnswer, policy, isPast, context, [sav
       causeLines(plan.lane, incidents, (incident) => retryWarning(planAnswer, incident)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       planAnswer.metadata ? savedNote(plan, planAnswer) : el("p", { class: "soft" }, `Preview only, not saved. ${note}`),
-      saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),
-    decisionsTable(plan, statesOf(planAnswer), declinedOf(planAnswer), isPast, chosen),
+      planAnswer.pending.length > 0 && GATES[plan.lane] === "approval" && el("p", {}, WHERE_APPROVED),
+      el("p", { class: "acts" }, saveButton && saveButton(isDoomed ? null : "main"),
+        acknowledgeAllButton({ pairs: gaps, of: words(plan.lane), key: "all-held", context, done, buttonClass: null, warning: warningOf(gaps, isFailingFirst) }))),
+    statusLine(),
+    decisionsTable(plan, decisionColumns(planAnswer, isPast, actOf), statesOf(planAnswer), filter),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(planAnswer, null, 2)}\n`) }, "Export as JSON"),
@@ -114,18 +131,18 @@ export function inOrder(rows, stateOf, decisionOf = (row) => row) {
   return [...rows].sort((a, b) => rank(stateOf(a)) - rank(stateOf(b)) || failedAt(a).localeCompare(failedAt(b)));
 }
 
-function decisionsTable(plan, stateOf, declined, isPast, chosen) {
+function decisionsTable(plan, columns, stateOf, filter) {
   const allDecisions = inOrder(plan.retry_decisions, stateOf);
-  const text = el("input", { name: "find", type: "search", autocomplete: "off", value: chosen.subject ?? "" });
+  const text = el("input", { name: "find", type: "search", autocomplete: "off", value: filter.find ?? "" });
   const counts = Object.keys(STATES).map((state) => [state, allDecisions.filter((decision) => stateOf(decision) === state).length]).filter(([state, count]) => count || state !== "gate");
-  const action = choice("action", [["", `All (${allDecisions.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${state === "gate" ? STATES.gate : stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
-  const provider = choice("by_provider", [["", "All"], ...[...new Set(allDecisions.map((decision) => decision.provider))].sort().map((name) => [name, providerName(name)])], chosen.provider);
+  const action = choice("action", [["", `All (${allDecisions.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${state === "gate" ? STATES.gate : stateName(state, plan.lane)} (${count.toLocaleString("en")})`])], filter.action);
+  const provider = choice("by_provider", [["", "All"], ...[...new Set(allDecisions.map((decision) => decision.provider))].sort().map((name) => [name, providerName(name)])], filter.by_provider);
   const result = el("div", {});
   const draw = () => {
     const needle = text.value.trim().toLowerCase();
     const rows = allDecisions.filter((decision) => (!action.value || stateOf(decision) === action.value) && (!provider.value || decision.provider === provider.value)
       && (!needle || JSON.stringify(Object.values(decision)).toLowerCase().includes(needle)));
-    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "no delivery is failing" : "there is no evidence for this lane yet", columns: decisionColumns(plan, stateOf, declined, isPast) })));
+    swap(result, scrollRegion("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: allDecisions.length ? "none fits the filter" : plan.evidence_record_count ? "no delivery is failing" : "there is no evidence for this lane yet", columns })));
     announce(`${plural(rows.length, "decision")} shown`);
   };
   for (const input of [text, action, provider]) input.addEventListener("input", draw);
@@ -134,7 +151,9 @@ function decisionsTable(plan, stateOf, declined, isPast, chosen) {
     el("div", { class: "fields" }, field("State", action), field("Provider", provider), field("Find", text, "In any field."))), result];
 }
 
-function decisionColumns(plan, stateOf, declined, isPast) {
+function decisionColumns(planAnswer, isPast, actOf) {
+  const { plan } = planAnswer;
+  const [stateOf, declined] = [statesOf(planAnswer), declinedOf(planAnswer)];
   const subject = (decision) => subjectOf(plan.lane, decision);
   const pair = (decision) => ({ lane: plan.lane, subject: subject(decision), provider: decision.provider });
   // Each cell links to its records; titles name the target, since many cells read the same.
@@ -146,10 +165,11 @@ function decisionColumns(plan, stateOf, declined, isPast) {
   const records = (name) => link(name, "Every record of it", (decision) => hash("evidence", pair(decision)));
   const failures = (name) => link(name, "The deliveries that failed", (decision) => hash("evidence", { ...pair(decision), record_type: "delivery" }));
   const newest = (name) => link(name, "The delivery that failed last", (decision) => hash("evidence", { session_id: decision.latest_delivery_id }));
+  const storyOfState = story("state")((decision) => [stateTag(stateOf(decision), plan.lane, declined(decision)), decision.action === "suppress" && [" ", el("small", {}, REASONS[decision.reason] ?? words(decision.reason).toLowerCase())]]);
   return [
     { name: "subject", title: "Subject", value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (decision) => providerName(decision.provider), cell: records("provider")((decision) => providerName(decision.provider)) },
-    { name: "state", title: "State", value: (decision) => rank(stateOf(decision)), cell: story("state")((decision) => [stateTag(stateOf(decision), plan.lane, declined(decision)), decision.action === "suppress" && [" ", el("small", {}, REASONS[decision.reason] ?? words(decision.reason).toLowerCase())]]) },
+    { name: "state", title: "State", value: (decision) => rank(stateOf(decision)), cell: (decision) => [storyOfState(decision), actOf(decision)] },
     { name: "when", title: "When", value: (decision) => decision.next_retry_at ?? "9", cell: newest("when")((decision) => retryTime(decision, stateOf(decision), plan, isPast)) },
     { name: "failures", title: "Failures", value: (decision) => decision.retry_count, cell: failures("failures")((decision) => [`${decision.retry_count} of ${decision.max_retry_attempts}`, decision.failed_status_codes.length > 0 && [" ", el("small", { class: decision.failed_status_codes.length === 1 && "whole" }, `status ${decision.failed_status_codes.join(" ")}`)]]), number: true },
     { name: "latest", title: "Last failed", value: (decision) => decision.latest_delivery_at, cell: newest("latest")((decision) => time(decision.latest_delivery_at)) },

@@ -2,8 +2,8 @@
 
 import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { summaryOf, planReport } from "./decisions.js";
-import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, words } from "./dom.js";
+import { filterOf, summaryOf, planReport } from "./decisions.js";
+import { LANES, announce, el, field, hash, laneChoice, loading, problem, say, swap, words } from "./dom.js";
 import { POLICIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -29,14 +29,22 @@ export async function render(params, context, root) {
     el("p", { class: "acts" }, el("button", { "data-key": "look" }, "Preview")));
   const savePlan = () => actForm("Save the plan", "Leaves an evidence record and lists the plan in the history, so that the worker can execute it. Nothing is sent.", [], context,
     ({ by }) => fetchPlan(form, params, { isSaved: true, by }), (answer) => show(answer, true), "Save", "Saved");
-  const show = async ({ planAnswer, policy }, isSaved) => {
+  const show = async ({ planAnswer, policy }, isSaved, filter = { find: params.subject, by_provider: params.provider }) => {
     const save = mayPlan && !isPast() && !isSaved && ((buttonClass) => el("button", { type: "button", class: buttonClass, "data-key": "save-plan", onclick: savePlan }, "Save the plan"));
     const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
       : "Your token may preview a plan, not save one: that needs the scope plan.";
-    swap(result, await planReport(planAnswer.plan, planAnswer, policy, isPast(), context, [save, note], params));
+    swap(result, await planReport(planAnswer, policy, isPast(), context, [save, note], filter, reload));
     announce(summaryOf(planAnswer));
   };
+  const reload = async (outcome, section) => {
+    if (!root.isConnected) return;
+    await show(await fetchPlan(form, params), false, filterOf(result));
+    if (section) return;
+    result.querySelector("#decisions")?.focus({ preventScroll: true });
+    say(root, outcome);
+  };
   const draw = async () => {
+    root.querySelector("#result")?.remove();
     swap(result, loading(`the plan of ${words(form.elements.lane.value)}`));
     try {
       await show(await fetchPlan(form, params), false);
