@@ -100,4 +100,17 @@ def test_rows_say_who_acknowledged_them_until_the_page_is_updated(service: Serve
         page.get_by_text("1 to acknowledge, 1 deferred and 2 escalated").first.wait_for()
         assert row.get_by_text("Escalated by incident-lead").count() == 0
         assert row.get_by_text("Escalated", exact=True).count() == 2
+        assert page.get_by_text("of them deferred").count() > 0
+    assert seen.complaints == []
+
+
+def test_a_lone_gap_that_is_deferred_is_called_so(tmp_path: Path, browser: Browser) -> None:
+    records = [
+        delivery(NOW - 5 * HOUR, subject="plan-1", failed=["slack"], status_codes=[503]),
+        acknowledgement(NOW - 2 * HOUR, subject="plan-1", provider="slack", state="deferred"),
+    ]
+    with served(ingested(tmp_path, records), dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/health?lane=recovery_escalation&run=1")
+        page.get_by_text("before it can be retried (deferred).").wait_for()
+        assert page.get_by_text("of them deferred").count() == 0
     assert seen.complaints == []

@@ -181,9 +181,11 @@ function gateTiles(health) {
 /** True if an alert of a report says that the worker has missed its runs, and the worker is down by the lane's state too. */
 const isOfDownWorker = ({ category }, lane) => /^missed_.*_worker$/.test(category) && downLanesOf([lane]).length > 0;
 
+const gapCount = (lane) => lane.acknowledgement_gaps.length + lane.approval_gaps.length;
+
 /** The message of an alert; of gaps, with how many of them a person has put off. */
 function messageOf(alert, lane) {
-  const putOff = /_(acknowledgement|approval)_gap$/.test(alert.category) ? Object.entries(lane.declined_counts).map(([state, number]) => `${number} of them ${state}`).join(", ") : "";
+  const putOff = /_(acknowledgement|approval)_gap$/.test(alert.category) ? Object.entries(lane.declined_counts).map(([state, number]) => (gapCount(lane) === 1 ? state : `${number} of them ${state}`)).join(", ") : "";
   return putOff ? `${alert.message.replace(/\.$/, "")} (${putOff}).` : alert.message;
 }
 
