@@ -16,8 +16,15 @@ from cavra_pipeline.reports.glance import is_failing_now
 
 #: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
-#: Who releases the notifications of a provider; its connector is the platform team's.
+#: Who releases the notifications of a provider; its connector and the worker are the platform team's.
 _LEAD: Final = "incident lead"
+#: What people agree about notifications that a person has put off, by the state; the others are decided for good.
+_PUT_OFF: Final = {
+    "deferred": "Agree when to retry {which}: no date is on record.",
+    "escalated": "Get a decision about {which}.",
+}
+#: Notifications that people have to release or to repeat; each count has a step of its own.
+_OF_PEOPLE: Final = ("uncleared_count", "suppressed_count")
 #: What becomes of the notifications that have not arrived: each is in one of these counts, or in ``declined_counts``.
 RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
 #: What an open recovery is called that is closed only once a person has decided about it, and when that is, by need.
@@ -95,7 +102,8 @@ def _broken(
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
     declined = {state: decided[state] for state in DECLINING_STATES if decided.get(state)}
-    steps = [*([f"{fix}."] if fix else []), *_notification_steps(provider, missing, decided)]
+    repairs = [*([f"{fix}."] if fix else []), *_worker_step(provider, missing, decided, after=fix)]
+    steps = [*repairs, *_people_steps(provider, missing, decided)]
     if opened:
         steps.append(_closing_step(provider, opened))
     if not steps:
@@ -115,7 +123,7 @@ def _broken(
         "failed_retry_count": failed_retries,
         "failing_since": since,
         "lanes": sorted({row["lane"] for row in failing}),
-        "role": "platform team" if fix or not (_needs_a_person(decided) or declined) else _LEAD,
+        "role": "platform team" if repairs or not (_needs_a_person(decided) or declined) else _LEAD,
         "action": steps[0],
         "then": steps[1:],
     }
@@ -123,25 +131,28 @@ def _broken(
 
 def _needs_a_person(counts: Mapping[str, int]) -> int:
     """How many notifications of a provider wait until a person has released or repeated them."""
-    return counts.get("uncleared_count", 0) + counts.get("suppressed_count", 0)
+    return sum(counts.get(name, 0) for name in _OF_PEOPLE)
 
 
 def steps_of(provider: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the steps of a provider, each of one role: its connector's fix, and what its notifications need.
+    """Returns the steps of a provider, each of one role: its connector's fix and live worker, and what people decide.
 
     Each has ``role``, ``action``, ``then`` and ``because``.
     """
-    action, then, cause = provider["action"], provider["then"], provider["cause"]
-    declined = provider["declined_counts"]
+    steps, cause, declined = [provider["action"], *provider["then"]], provider["cause"], provider["declined_counts"]
+    lead_count = sum(provider[name] > 0 for name in _OF_PEOPLE) + len(_PUT_OFF.keys() & declined.keys())
+    # Who is lead_count last closes the recoveries too.
+    at = len(steps) - lead_count - (provider["open_recovery_count"] > 0) if lead_count else 0
+    beside = [declined_words(declined)] if declined else []
+    if not at:
+        because = "; of the notifications, ".join([cause, *beside])
+        return [{"role": provider["role"], "action": steps[0], "then": steps[1:], "because": f"{because}."}]
     waiting = _needs_a_person(provider)
-    if provider["role"] == _LEAD or not waiting or not then:
-        beside = f"; of the notifications, {declined_words(declined)}" if declined else ""
-        return [{"role": provider["role"], "action": action, "then": then, "because": f"{cause}{beside}."}]
-    wait = f"{count(waiting, 'notification waits', 'notifications wait')} for a person"
-    beside = f", and {declined_words(declined)}" if declined else ""
+    wait = [f"{count(waiting, 'notification waits', 'notifications wait')} for a person"] if waiting else []
+    because = ", and ".join([*wait, *beside])
     return [
-        {"role": provider["role"], "action": action, "then": [], "because": f"{cause}."},
-        {"role": _LEAD, "action": then[0], "then": then[1:], "because": f"{wait}{beside}."},
+        {"role": provider["role"], "action": steps[0], "then": steps[1:at], "because": f"{cause}."},
+        {"role": _LEAD, "action": steps[at], "then": steps[at + 1 :], "because": f"{because}."},
     ]
 
 
@@ -150,30 +161,48 @@ def declined_words(counts: Mapping[str, int]) -> str:
     return listed([f"{number:,} {'is' if number == 1 else 'are'} {state}" for state, number in counts.items()])
 
 
-def _notification_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
-    """What to do about the notifications that have not arrived, by people first; the first step says which they are."""
+def _worker_step(provider: str, missing: int, decided: Mapping[str, int], *, after: str) -> list[str]:
+    """What lets the worker retry the notifications that no person has to release, ``after`` a fix of theirs.
+
+    The evidence does not say in which lanes a host sends: the step holds where it sends in none.
+    """
+    if not (number := decided.get("cleared_count", 0)):
+        return []
+    if not after:
+        return [f"Retry {_which(provider, missing, number)} with a live worker."]
+    those = "it" if missing == 1 else f"all {number:,}" if number == missing else f"{number:,} of the {missing:,}"
+    return [f"Retry {those} live."]
+
+
+def _people_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
+    """What people do about the notifications that have not arrived; the first step says which they are."""
     steps: list[str] = []
-    what = "notification" if missing == 1 else f"{missing:,} notifications"
-    all_of_them = f"the {what} to {provider_title(provider)}"
-
-    def which(number: int) -> str:
-        return all_of_them if number == missing else f"{number:,} of {'them' if steps else all_of_them}"
-
+    all_of_them = _which(provider, missing, missing)
     acknowledge, approve = decided.get("acknowledgement_count", 0), decided.get("approval_count", 0)
     if acknowledge and approve:
         steps.append(f"Acknowledge {acknowledge:,} and approve (in CAVRA) {approve:,} of {all_of_them}.")
     elif acknowledge:
-        steps.append(f"Acknowledge {which(acknowledge)}.")
+        steps.append(f"Acknowledge {_which(provider, missing, acknowledge)}.")
     elif approve:
-        steps.append(f"Approve {which(approve)} (in CAVRA).")
+        steps.append(f"Approve {_which(provider, missing, approve)} (in CAVRA).")
     if number := decided.get("suppressed_count", 0):
         have, them = ("has", "it") if number == 1 else ("have", "them")
-        said = which(number)
+        said = f"{number:,} of them" if steps else _which(provider, missing, number)
         again = f"send {them} again in CAVRA, or allow more attempts"
         steps.append(f"{said[0].upper()}{said[1:]} {have} no retries left: {again}.")
-    if number := decided.get("cleared_count", 0):
-        steps.append(f"Let a live worker retry {which(number)}.")
+    for state, step in _PUT_OFF.items():
+        if number := decided.get(state, 0):
+            what = "one" if steps else "notification"
+            those = f"{state} {what}" if number == 1 else f"{number:,} {state} {what}s"
+            steps.append(step.format(which=f"the {those}" + ("" if steps else f" to {provider_title(provider)}")))
     return steps
+
+
+def _which(provider: str, missing: int, number: int) -> str:
+    """Names so many of the notifications that have not arrived: ``3 of the 6 notifications to Slack``."""
+    what = "notification" if missing == 1 else f"{missing:,} notifications"
+    all_of_them = f"the {what} to {provider_title(provider)}"
+    return all_of_them if number == missing else f"{number:,} of {all_of_them}"
 
 
 def _closing_step(provider: str, opened: Sequence[Mapping[str, Any]]) -> str:

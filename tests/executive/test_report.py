@@ -23,7 +23,7 @@ from cavra_pipeline.executive.providers import RETRIED, risk_of, steps_of
 from cavra_pipeline.executive.render import report_markdown
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, worker_words
-from cavra_pipeline.lanes import LANES, Gate
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
@@ -241,10 +241,11 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     (slack,) = report["broken_providers"]
     assert [slack[name] for name in ("failing_notice_count", *RETRIED)] == [6, 3, 2, 1]
     assert report["what_to_do"] == "Renew the Slack credential or restore its permissions."
-    assert slack["then"] == [
+    worker, *of_people = slack["then"]
+    assert worker == "Retry 3 of the 6 live."
+    assert of_people == [
         "Acknowledge 1 and approve (in CAVRA) 1 of the 6 notifications to Slack.",
         "1 of them has no retries left: send it again in CAVRA, or allow more attempts.",
-        "Let a live worker retry 3 of them.",
         "Close the Slack recovery.",
     ]
     assert missed_words(report) == "People may have missed 6 notifications sent to Slack (the oldest from 24 Jun)."
@@ -252,13 +253,9 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
         "Not arrived: 2 escalations of recoveries, 2 executive reports and 2 audit deliveries."
     )
     fix, release = report["recommended_actions"][:2]
-    assert (fix["action"], fix["role"], fix["then"]) == (slack["action"], "platform team", [])
+    assert (fix["action"], fix["role"], fix["then"]) == (slack["action"], "platform team", [worker])
     assert fix["because"] == f"{slack['cause']}."
-    assert (release["action"], release["role"], release["then"]) == (
-        slack["then"][0],
-        "incident lead",
-        slack["then"][1:],
-    )
+    assert (release["action"], release["role"], release["then"]) == (of_people[0], "incident lead", of_people[1:])
     assert release["because"] == "3 notifications wait for a person."
     assert not any("," in one["role"] for one in report["recommended_actions"]), "a step is of one role"
     (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
@@ -286,7 +283,7 @@ def test_a_retry_skipped_for_a_known_reason_has_its_step(tmp_path: Path, reason:
 
 
 def test_no_step_asks_to_release_what_a_person_put_off(tmp_path: Path) -> None:
-    """A deferred notification keeps its place in the sum, and a lone one asks for nothing but a review."""
+    """A deferred notification keeps its place in the sum; its step agrees on a date, and one dismissed has a review."""
 
     def slack(folder: str, *records: Record) -> dict[str, Any]:
         (provider,) = ask_report(ingested(tmp_path / folder, records))["broken_providers"]
@@ -298,13 +295,23 @@ def test_no_step_asks_to_release_what_a_person_put_off(tmp_path: Path) -> None:
     put_off = acknowledgement(at(60), subject="later", provider="slack", state="deferred")
     both = slack("both", tried("held", 401), tried("later", 401), put_off)
     assert (both["uncleared_count"], both["declined_counts"], both["cleared_count"]) == (1, {"deferred": 1}, 0)
-    assert both["then"] == ["Acknowledge 1 of the 2 notifications to Slack."]
+    agree = "Agree when to retry the deferred notification to Slack: no date is on record."
+    both_agree = "Agree when to retry the deferred one: no date is on record."
+    assert both["then"] == ["Acknowledge 1 of the 2 notifications to Slack.", both_agree]
     _, release = steps_of(both)
+    assert (release["role"], release["then"]) == ("incident lead", [both_agree])
     assert release["because"] == "1 notification waits for a person, and 1 is deferred."
     assert "1 must be acknowledged or approved, 1 is deferred;" in risk_of(both)
     alone = slack("alone", tried("later", 503), put_off, delivery(at(50), subject="other", providers=["slack"]))
     assert (alone["uncleared_count"], alone["declined_counts"], alone["role"]) == (0, {"deferred": 1}, "incident lead")
-    assert [alone["action"], *alone["then"]] == ["Review the decision about 1 notification to Slack: 1 is deferred."]
+    assert [alone["action"], *alone["then"]] == [agree]
+    broken = slack("broken", tried("later", 401), put_off)
+    assert [(step["role"], step["action"], step["because"]) for step in steps_of(broken)[1:]] == [
+        ("incident lead", agree, "1 is deferred.")
+    ]
+    never = acknowledgement(at(60), subject="later", provider="slack", state="dismissed")
+    final = slack("final", tried("later", 503), never, delivery(at(50), subject="other", providers=["slack"]))
+    assert [final["action"], *final["then"]] == ["Review the decision about 1 notification to Slack: 1 is dismissed."]
 
 
 @pytest.mark.parametrize(
@@ -619,6 +626,9 @@ HISTORIES = int(os.environ.get("CAVRA_TEST_REPORTS", "6"))
 #: What people are asked to do about an open recovery, by what it needs.
 _STEPS = {"decide": "Decide", "resume": "Agree a new date", "notify": "Notify an owner", "acknowledge": "Name an owner"}
 
+#: The platform team's step for notifications that no person has to release.
+_LIVE = r"etry .* (with a live worker|live)\."
+
 
 def _number(actions: list[dict[str, Any]], action: str) -> int:
     (number,) = [one["number"] for one in actions if one["action"] == action]
@@ -658,6 +668,7 @@ _EVENT = st.one_of(
     st.tuples(st.just("playbook"), _MINUTES, _BOOK, st.lists(_PROVIDER, unique=True)),
     st.tuples(st.just("closure"), _MINUTES, _BOOK, _PROVIDER, st.sampled_from(CLOSURE_STATES)),
     st.tuples(st.just("delivery"), _MINUTES, _BOOK, _PROVIDER, st.booleans()),
+    st.tuples(st.just("acknowledgement"), _MINUTES, _BOOK, _PROVIDER, st.sampled_from(ACKNOWLEDGEMENT_STATES)),
     st.tuples(st.just("run"), _MINUTES, _BOOK),
 )
 
@@ -670,6 +681,8 @@ def _record(number: int, event: tuple[Any, ...]) -> Record:
         return playbook(when, *more[0], playbook_id=f"{book}-{id_}" if number % 2 else book, session_id=id_)
     if what == "closure":
         return closure(when, more[1], provider=more[0], playbook_id=book, session_id=id_)
+    if what == "acknowledgement":
+        return acknowledgement(when, subject=book, provider=more[0], state=more[1], session_id=id_)
     lane = list(LANES)[number % len(LANES)]
     if what == "run":
         return worker_run(when, lane=lane, session_id=id_)
@@ -721,7 +734,8 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     ]
     order = [(one["urgency"] != "now", -one["freed_recovery_count"]) for one in actions]
     assert order == sorted(order)
-    assert sum(one["freed_recovery_count"] for one in actions) == len(opened)
+    # Both steps of a provider free its recoveries.
+    assert sum(one["freed_recovery_count"] for one in report["key_risks"]) == len(opened)
     assert len({one["action"] for one in actions}) == len(actions)
     said = {one["action"] for one in actions}
     step_of = {one["provider"]: one["action"].removesuffix(".") for one in broken}
@@ -729,11 +743,21 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert all(one["action"].endswith(".") and provider_title(one["provider"]) in one["action"] for one in broken)
     for one in broken:
         assert (" failed (" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
-        assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
+        assert sum((*(one[name] for name in RETRIED), *one["declined_counts"].values())) == one["failing_notice_count"]
         steps = " ".join([one["action"], *one["then"]])
         _assert_people_are_asked_for_what_is_needed(one, steps)
         assert ("again in CAVRA" in steps) is (one["suppressed_count"] > 0)
-        assert ("a live worker retries" in steps) is (one["cleared_count"] > 0)
+        for state, text in (("deferred", "Agree when to retry"), ("escalated", "Get a decision about")):
+            assert (text in steps) is (state in one["declined_counts"])
+        assert (re.search(_LIVE, steps) is not None) is (one["cleared_count"] > 0)
+        of_worker = [
+            each["role"] for each in steps_of(one) if re.search(_LIVE, " ".join([each["action"], *each["then"]]))
+        ]
+        assert of_worker == ["platform team"] * (one["cleared_count"] > 0)
+        assert [each for step in steps_of(one) for each in (step["action"], *step["then"])] == [
+            one["action"],
+            *one["then"],
+        ]
         needs = Counter(route["need"] for route in opened if route["provider"] == one["provider"])
         _assert_closed_is_what_no_decision_holds(steps, needs, provider_title(one["provider"]))
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
