@@ -141,7 +141,7 @@ def steps_of(provider: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     steps, cause, declined = [provider["action"], *provider["then"]], provider["cause"], provider["declined_counts"]
     lead_count = sum(provider[name] > 0 for name in _OF_PEOPLE) + len(_PUT_OFF.keys() & declined.keys())
-    # Who is lead_count last closes the recoveries too.
+    # Whoever acts last closes the recoveries too.
     at = len(steps) - lead_count - (provider["open_recovery_count"] > 0) if lead_count else 0
     beside = [declined_words(declined)] if declined else []
     if not at:
