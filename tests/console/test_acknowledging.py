@@ -101,6 +101,7 @@ def test_rows_say_who_acknowledged_them_until_the_page_is_updated(service: Serve
         assert row.get_by_text("Escalated by incident-lead").count() == 0
         assert row.get_by_text("Escalated", exact=True).count() == 2
         assert page.get_by_text("of them deferred").count() > 0
+        assert page.get_by_text("Acknowledge each one").count() == 1
     assert seen.complaints == []
 
 
@@ -113,4 +114,6 @@ def test_a_lone_gap_that_is_deferred_is_called_so(tmp_path: Path, browser: Brows
         page = shown(seen.context.new_page(), f"{one.url}/#/health?lane=recovery_escalation&run=1")
         page.get_by_text("before it can be retried (deferred).").wait_for()
         assert page.get_by_text("of them deferred").count() == 0
+        page.get_by_text("Nothing until a person decides otherwise").wait_for()
+        assert page.get_by_text("Acknowledge each one").count() == 0
     assert seen.complaints == []

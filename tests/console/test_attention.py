@@ -83,7 +83,7 @@ def test_a_past_instant_has_the_leaks_that_were_open_then_and_none_of_later(tmp_
         page.get_by_text("To rotate", exact=True).wait_for()
         assert page.locator(".facts div", has_text="Leaked secrets to rotate").locator("dd").inner_text() == "1"
         page.goto(f"{one.url}/#/executive?as_of={then}")
-        page.get_by_text("1 leaked secret was found in evidence").wait_for()
+        page.get_by_text("1 leaked secret was found in evidence").first.wait_for()
         page.goto(f"{one.url}/#/intake?as_of={later}")
         page.get_by_text("Handled", exact=True).wait_for()
     assert counts == [0, 1, 0]

@@ -88,7 +88,7 @@ async function report(health, metadata, lane, context, reload, saveButton) {
   const failedRetries = failedRetriesOf(executions.rows, lane);
   const laneSlots = (slots?.slots || []).filter((slot) => slot.schedule === SCHEDULES[health.lane]);
   const alertsByCategory = Object.fromEntries(lane.alerts.map((alert) => [alert.category, alert]));
-  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, message: messageOf(alert, lane), action: isOfDownWorker(alert, lane) ? downStep(context, [health.lane], slots?.schedules ?? []) : stepOf(health, at) }))
+  const alerts = health.alerts.map((alert, at) => ({ record_type: "", pairs: [], ...alertsByCategory[alert.category], ...alert, message: messageOf(alert, lane), action: isOfDownWorker(alert, lane) ? downStep(context, [health.lane], slots?.schedules ?? []) : isPutOff(alert, lane) ? PUT_OFF_STEP : stepOf(health, at) }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const gaps = health.acknowledgement_gaps.map((gap) => ({ lane: health.lane, subject: subjectOf(health.lane, gap), provider: gap.provider, state: gap.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
@@ -183,9 +183,15 @@ const isOfDownWorker = ({ category }, lane) => /^missed_.*_worker$/.test(categor
 
 const gapCount = (lane) => lane.acknowledgement_gaps.length + lane.approval_gaps.length;
 
+const IS_OF_GAPS = /_(acknowledgement|approval)_gap$/;
+const PUT_OFF_STEP = "Nothing until a person decides otherwise; then acknowledge or approve it.";
+
+/** True if an alert is of gaps, each of which a person has decided against for now. */
+const isPutOff = ({ category }, lane) => IS_OF_GAPS.test(category) && gapCount(lane) === Object.values(lane.declined_counts).reduce((sum, number) => sum + number, 0);
+
 /** The message of an alert; of gaps, with how many of them a person has put off. */
 function messageOf(alert, lane) {
-  const putOff = /_(acknowledgement|approval)_gap$/.test(alert.category) ? Object.entries(lane.declined_counts).map(([state, number]) => (gapCount(lane) === 1 ? state : `${number} of them ${state}`)).join(", ") : "";
+  const putOff = IS_OF_GAPS.test(alert.category) ? Object.entries(lane.declined_counts).map(([state, number]) => (gapCount(lane) === 1 ? state : `${number} of them ${state}`)).join(", ") : "";
   return putOff ? `${alert.message.replace(/\.$/, "")} (${putOff}).` : alert.message;
 }
 
