@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
@@ -20,6 +20,9 @@ from cavra_pipeline.settings import Settings
 
 #: A tick waits no longer than this for a busy database; the next one tries again.
 PATIENCE_SECONDS: Final = 5.0
+#: After so long an observation is processed again though nothing changed: the state database may be another one since,
+#: that of a new home or a backup, and does not know what the cursor says it was told.
+LONGEST_SILENCE: Final = timedelta(hours=1)
 
 Clock = Callable[[], datetime]
 
@@ -40,7 +43,7 @@ class LastObservation:
 
     Attributes:
         fingerprint: Digest of the observation; empty before the first.
-        due_at: When it wants to be called again even if nothing changes.
+        due_at: When it is called again even if nothing changes; None before the first.
     """
 
     fingerprint: str = ""
@@ -69,13 +72,14 @@ def process(settings: Settings, last: LastObservation, observation: Observation,
     Raises:
         TransientError: A database stayed busy; call again with the same.
     """
-    mark = observation.fingerprint
-    if last.fingerprint == mark and (last.due_at is None or clock() < last.due_at):
+    mark, now = observation.fingerprint, clock()
+    if last.fingerprint == mark and last.due_at is not None and now < last.due_at:
         if observation.is_heartbeat:
             end = deadman.FAIL if observation.is_failing else deadman.SUCCESS
             deadman.ping(settings.deadman_url, end, settings.ca_file)
         return last
-    return LastObservation(mark, watch_pass(settings, observation, clock=clock))
+    latest = now + LONGEST_SILENCE
+    return LastObservation(mark, min(watch_pass(settings, observation, clock=clock) or latest, latest))
 
 
 def in_words(signals: Sequence[Signal]) -> str:

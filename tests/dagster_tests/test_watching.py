@@ -484,6 +484,37 @@ def test_what_must_be_on_and_is_off_is_told_once_and_its_end_once(
     assert [len(look) for look in told.looks] == [0, 1, 0]
 
 
+def alerts_of(settings: Settings) -> list[tuple[Any, ...]]:
+    return query_state(settings, "SELECT kind, subject, state FROM alerts")
+
+
+def test_a_new_state_database_has_what_is_wrong_within_an_hour(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    watch = Watch(disabled_schedule_sensor, new_home(tmp_path / "first"), instance)
+    put_schedule(instance, is_on=False)
+    watch.tick()
+
+    watch.settings = new_home(tmp_path / "second")
+    watch.tick(NOW + 59 * MINUTE)
+    assert alerts_of(watch.settings) == []
+    watch.tick(NOW + 60 * MINUTE)
+    assert alerts_of(watch.settings) == [("instigator_off", SCHEDULE, "firing")]
+
+
+def test_an_alert_that_only_a_backup_has_open_ends_within_an_hour(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    backup = new_home(tmp_path / "backup")
+    put_schedule(instance, is_on=False)
+    Watch(disabled_schedule_sensor, backup, instance).tick()
+    put_schedule(instance, is_on=True)
+    watch = Watch(disabled_schedule_sensor, new_home(tmp_path / "lost"), instance)
+    watch.tick()
+
+    watch.settings = backup
+    watch.tick(NOW + 59 * MINUTE)
+    assert alerts_of(backup) == [("instigator_off", SCHEDULE, "firing")]
+    watch.tick(NOW + 60 * MINUTE)
+    assert alerts_of(backup) == [("instigator_off", SCHEDULE, "resolved")]
+
+
 def test_what_is_off_where_it_need_not_be_on_is_nobodys_concern(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
@@ -751,7 +782,7 @@ def test_after_a_pause_of_its_own_nothing_old_is_held_against_what_is_just_wakin
     watch.tick()
 
     watch.tick(NOW + 60 * MINUTE)
-    assert told.looks == [[]]
+    assert told.looks == [[], []]
     watch.tick(NOW + 61 * MINUTE)
     assert told.newest == [("daemon_heartbeat", "scheduler", None, 1)]
 
