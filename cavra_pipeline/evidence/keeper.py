@@ -26,7 +26,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, database_now, state_of
 from cavra_pipeline.state.tables import ingested_files, warehouses
 from cavra_pipeline.warehouse import Memory, Session, Warehouse
-from cavra_pipeline.warehouse.base import Keeper, Openable
+from cavra_pipeline.warehouse.base import Keeper, Openable, WarehouseLost
 from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import Identity, identity_of
 
@@ -89,18 +89,29 @@ class HomeKeeper:
         with self._state.reading() as connection:
             return int(connection.scalar(query) or 0)
 
-    def beginning(self, session: Session) -> None:
+    def beginning(self, session: Session) -> Identity:
         """Applies prunings that a process which was killed has only stored, and sums up changes that are noted."""
         apply_prunings(session, self._state)
-        sum_up_changes(session, self._known_commit(identity_of(session, where=self._where)))
+        identity = identity_of(session, where=self._where)
+        sum_up_changes(session, self._known_commit(identity))
+        return identity
 
-    def committed(self, warehouse: Warehouse) -> None:
+    def committed(self, warehouse: Warehouse, identity: Identity) -> None:
         """Stores in the state what commits have changed that it does not know yet, those of other writers included.
 
         Evidence is hashed here, where the gate is free. If that is cut short, the next writer does it.
+
+        Raises:
+            WarehouseLost: The warehouse is not that of ``identity``: it was lost since, and rebuilt without the commit.
         """
         with warehouse.reading() as session:
-            identity = identity_of(session, where=warehouse.where)
+            written_id, identity = identity.warehouse_id, identity_of(session, where=warehouse.where)
+            if identity.warehouse_id != written_id:
+                raise WarehouseLost(
+                    "the warehouse was lost after a commit, and rebuilt without it",
+                    where=warehouse.where,
+                    remedy="Repeat it; landing files are ingested again",
+                )
             stored_commit = self._known_commit(identity)
             if stored_commit >= identity.commit_number:
                 return

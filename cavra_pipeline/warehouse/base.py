@@ -38,6 +38,10 @@ class WarehouseBusy(TransientError):
     """The warehouse stayed busy for longer than the caller was willing to wait."""
 
 
+class WarehouseLost(TransientError):
+    """The warehouse is damaged, or not the one that was written: what the last commit brought may be gone with it."""
+
+
 class WriteConflict(TransientError):
     """Another writer committed to the lake meanwhile: nothing was written, and the same work may be done again."""
 
@@ -63,11 +67,19 @@ class Keeper(Protocol):
             PipelineError: Something that it is made from is gone.
         """
 
-    def beginning(self, session: Session) -> None:
+    def beginning(self, session: Session) -> Identity:
         """Brings a warehouse that was just opened for writing to what is known, in the open transaction."""
 
-    def committed(self, warehouse: Warehouse) -> None:
-        """Remembers a commit, and those before that it does not know; the warehouse is closed, so others may use it."""
+    def committed(self, warehouse: Warehouse, identity: Identity) -> None:
+        """Remembers a commit, and those before that it does not know; the warehouse is closed, so others may use it.
+
+        Args:
+            warehouse: The warehouse.
+            identity: What ``beginning`` returned before the commit.
+
+        Raises:
+            WarehouseLost: It is not that warehouse any more.
+        """
 
 
 class Openable(ABC):
@@ -99,6 +111,7 @@ class Openable(ABC):
         Raises:
             WarehouseBusy: Others held it for longer than the caller was willing to wait.
             WriteConflict: Another writer of a lake was faster; ``repeated`` does the work again.
+            WarehouseLost: It was lost after the commit, and rebuilt from what was known before.
             PipelineError: It can't be written, or what it is made from is gone. Once the commit is made, none is
                 raised for what the keeper could not remember of it.
         """
@@ -149,12 +162,12 @@ class Warehouse(Openable):
             answer = read_table(session, table_or_sql, narrowing)
         return to_frame(answer)
 
-    def _remember(self, keeper: Keeper | None) -> None:
-        """Has the keeper remember a commit that is made: the caller's work is done, whatever becomes of this."""
-        if keeper is None:
-            return
+    def _remember(self, keeper: Keeper, identity: Identity) -> None:
+        """Has the keeper remember a commit: where it stands, the caller's work is done, whatever becomes of this."""
         try:
-            keeper.committed(self)
+            keeper.committed(self, identity)
+        except WarehouseLost:
+            raise
         except (TransientError, OutOfMemory, MemoryError, duckdb.Error) as error:
             # The message of DuckDB may quote values.
             what = "%s: the commit is made, and the state does not know it yet (%s); the next writer tells it"

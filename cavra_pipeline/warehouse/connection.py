@@ -20,7 +20,7 @@ from typing import Final
 
 import duckdb
 
-from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.sql import literal
 from cavra_pipeline.warehouse import schema
 from cavra_pipeline.warehouse.base import (
@@ -30,6 +30,7 @@ from cavra_pipeline.warehouse.base import (
     Keeper,
     Warehouse,
     WarehouseBusy,
+    WarehouseLost,
     has_sign,
 )
 from cavra_pipeline.warehouse.files import remove, sync
@@ -115,7 +116,7 @@ class FileWarehouse(Warehouse):
         Raises:
             WarehouseBusy: A writer held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be read, or what it is made from is gone.
-            TransientError: The file is damaged; it was set aside, and the next command rebuilds it. One that is lent
+            WarehouseLost: The file is damaged; it was set aside, and the next command rebuilds it. One that is lent
                 stays, which is a PipelineError.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
@@ -146,8 +147,8 @@ class FileWarehouse(Warehouse):
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be written, the disk is full, or what the file is made from is gone.
-            TransientError: The file is damaged; it was set aside, and the next command rebuilds it. Once the commit is
-                made, none is raised for what the keeper could not remember of it.
+            WarehouseLost: The file is damaged, or was lost after the commit; the next command rebuilds it. Nothing else
+                is raised, once the commit is made, for what the keeper could not remember of it.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
         with self._gate(act, deadline):
@@ -155,8 +156,7 @@ class FileWarehouse(Warehouse):
             try:
                 session = Session(connection)
                 session.execute("BEGIN")
-                if self.keeper:
-                    self.keeper.beginning(session)
+                identity = self.keeper.beginning(session) if self.keeper else None
                 yield session
                 schema.count_commit(session)
                 session.execute("COMMIT")
@@ -169,7 +169,8 @@ class FileWarehouse(Warehouse):
                 raise
             finally:
                 connection.close()
-        self._remember(self.keeper)
+        if self.keeper and identity:
+            self._remember(self.keeper, identity)
 
     def _open(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
         """Opens the file under the gate, after it was made if it must be."""
@@ -305,11 +306,11 @@ class FileWarehouse(Warehouse):
                 path.rename(path.with_name(path.name.replace(self.path.name, name, 1)))
         _log.warning("%s was set aside as %s", self.path, name)
 
-    def _damaged(self) -> TransientError:
+    def _damaged(self) -> WarehouseLost:
         """Sets a damaged file aside under the gate; another process may have done so."""
         if self.path.exists():
             self._set_aside(self._name_aside())
-        return TransientError(
+        return WarehouseLost(
             "the file is damaged and was set aside",
             where=str(self.path),
             remedy="Repeat: the next command rebuilds it from the landing zone",

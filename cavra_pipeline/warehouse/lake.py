@@ -184,12 +184,12 @@ class LakeWarehouse(Warehouse):
             if (reason := self._why_not()) is not None:
                 self._make(lease, reason)
             with self._transaction(read_only=False) as session:
-                if self.keeper:
-                    self.keeper.beginning(session)
+                identity = self.keeper.beginning(session) if self.keeper else None
                 yield session
                 schema.count_commit(session)
                 self._commit(session, lease)
-        self._remember(self.keeper)
+        if self.keeper and identity:
+            self._remember(self.keeper, identity)
 
     def remake(self, because: str) -> None:
         """Rebuilds the tables in one transaction; readers see the old ones until it is committed."""

@@ -19,6 +19,7 @@ from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
+from cavra_pipeline.warehouse.base import WarehouseLost
 from tests.support import (
     AS_OF,
     ask_health,
@@ -113,6 +114,48 @@ def test_a_lost_or_garbled_file_is_made_again_by_whoever_opens_it_next(
     ((because, name),) = query_state(home, "SELECT made_because, set_aside_as FROM warehouses ORDER BY made_at")[1:]
     assert because == ("missing" if harm is Path.unlink else "refused")
     assert name == (set_aside[0].name if set_aside else None)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, overwrite_all, truncate])
+def test_an_ingest_whose_file_is_lost_before_the_state_knows_of_it_is_repeated(
+    home: Settings, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = HomeKeeper.committed
+    drop(home, [delivery(at(5), subject="run-new", failed=["slack"])], day="2026-06-25", name="new.jsonl")
+
+    def lost_then_committed(keeper: HomeKeeper, *given: Any) -> None:
+        harm(home.warehouse)
+        committed(keeper, *given)
+
+    monkeypatch.setattr(HomeKeeper, "committed", lost_then_committed)
+    with pytest.raises(WarehouseLost):
+        take_in(home)
+    monkeypatch.undo()
+    assert "run-new" not in {subject for (subject,) in query(home, "SELECT subject FROM evidence_records")}
+
+    take_in(home)
+    assert query(home, "SELECT count(*) FROM evidence_records WHERE subject = 'run-new'") == [(1,)]
+    assert query_state(home, "SELECT count(*) FROM ingested_files") == [(3,)]
+
+
+def test_an_ingest_whose_state_is_busy_after_the_commit_stands(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop(home, [delivery(at(5), subject="run-new", failed=["slack"])], day="2026-06-25", name="new.jsonl")
+
+    def busy(*_: object) -> None:
+        raise TransientError("the state is busy", where="the state", remedy="wait")
+
+    monkeypatch.setattr(HomeKeeper, "committed", busy)
+    with caplog.at_level(logging.WARNING):
+        take_in(home)
+    monkeypatch.undo()
+    assert "the state does not know it yet" in caplog.text
+    assert query(home, "SELECT count(*) FROM evidence_records WHERE subject = 'run-new'") == [(1,)]
+    assert query_state(home, "SELECT count(*) FROM ingested_files") == [(2,)]
+
+    take_in(home)
+    assert query_state(home, "SELECT count(*) FROM ingested_files") == [(3,)]
 
 
 def test_noise_inside_the_file_fails_one_command_at_most_and_the_next_is_right(home: Settings) -> None:
