@@ -196,7 +196,8 @@ def _interval_risks(
                 "critical" if is_missed and not _is_idle([health[lane["lane"]]]) else "warning",
                 "worker_interval",
                 f"{lane['title']}: {worker_interval(lane)}.",
-                f"Check that the schedule of {lane['title']} is due as often as expected, or adjust what is expected.",
+                f"On the host that runs {lane['title']}, check that its schedule is due as often as expected, "
+                "or adjust what is expected.",
             )
 
 

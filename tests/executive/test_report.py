@@ -382,7 +382,8 @@ def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
         (risk,) = of_lane
         assert risk["risk"].endswith("the retry worker runs every 2 h 5 min, expected every 1 h.")
         assert risk["action"] == (
-            "Check that the schedule of Acknowledgement audit is due as often as expected, or adjust what is expected."
+            "On the host that runs Acknowledgement audit, check that its schedule is due as often as expected, "
+            "or adjust what is expected."
         )
         assert risk["severity"] == ("critical" if last > 120 and is_failing else "warning")
     else:
