@@ -207,9 +207,9 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Co
     )
     if report["incidents"]:
         rows = [_incident(incident, report["as_of"]) for incident in reversed(report["incidents"])]
-        columns = ("provider", "cause", "not arrived", "from (UTC)", "until (UTC)", "HTTP", "lanes", "failures")
+        columns = ("provider", "cause", "failing", "lanes", "from (UTC)", "until (UTC)", "HTTP", "failures")
         console.table("Incidents, newest first", columns, rows)
-        console.print("not arrived: of the deliveries that failed in it, those still failing", style="dim")
+        console.print("failing: of the deliveries that failed in it, those that still do", style="dim")
     for incident in report["incidents"]:
         if not incident["ended_at"]:
             step = fix_words(incident["cause"], incident["provider"])
@@ -228,15 +228,15 @@ def _counted(every: int, still_open: int) -> str:
 
 
 def _incident(incident: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
-    codes = ", ".join(map(str, incident["status_codes"]))
+    codes, words = ", ".join(map(str, incident["status_codes"])), CAUSE_WORDS[incident["cause"]]
     return (
         incident["provider"],
-        CAUSE_WORDS[incident["cause"]].what,
+        words.was if incident["ended_at"] else words.what,
         f"{len(incident['pairs']):,} of {incident['subject_count']:,}",
+        len(incident["lanes"]),
         near_time(incident["began_at"], as_of),
         near_time(incident["ended_at"], as_of) if incident["ended_at"] else shown("open", "bold red"),
         codes or "-",
-        len(incident["lanes"]),
         incident["failure_count"],
     )
 

@@ -8,6 +8,7 @@ import { CAUSES, FIX_FIRST, GATES, STEPS, WHERE_APPROVED } from "./lanes.js"; //
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
 export function adviceOf(incident) {
+  if (incident.ended_at) return "Nothing to fix, others have arrived since.";
   const cause = Object.hasOwn(CAUSES, incident.cause) ? incident.cause : "mixed";
   return `${stepOf(cause, incident.provider)}. ${CAUSES[cause].retries}`.trim();
 }
@@ -19,7 +20,7 @@ const stepOf = (cause, provider) => (Object.hasOwn(STEPS[cause], provider) ? STE
 export const failureOf = ({ provider, cause, status_codes: codes, is_failing_now: isNow }) => `${isNow ? faultAt(provider, cause) : `${providerName(provider)} ${CAUSES[cause].was}`}${codes.length ? ` (${codes.join(", ")})` : ""}`;
 
 /** True if every retry fails until a person has fixed the cause. */
-export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
+export const isFixedFirst = (incident) => !incident.ended_at && FIX_FIRST.includes(incident.cause);
 
 /** Why a cause is fixed before a retry. */
 export const SPENT = "a retry that fails uses up an attempt.";
@@ -71,7 +72,7 @@ export function effectOf(incident, gaps) {
 
 export function titleOf(incident) {
   const codes = incident.status_codes.length ? ` (${incident.status_codes.join(", ")})` : "";
-  return `${providerName(incident.provider)} ${wordsOf(incident).what}${codes}`;
+  return `${providerName(incident.provider)} ${incident.ended_at ? wordsOf(incident).was : wordsOf(incident).what}${codes}`;
 }
 
 /** What is wrong, for the alert of a provider incident; null for other alerts. */
