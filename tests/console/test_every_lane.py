@@ -196,7 +196,8 @@ def test_workers_that_never_ran_are_down_and_an_empty_home_says_so_first(
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
         assert page.get_by_role("link", name="7 workers are down").is_visible()
-        assert page.get_by_text("Auditor export (has never run)").is_visible()
+        assert page.get_by_text("Auditor export (no worker run has been recorded yet)").is_visible()
+        assert page.get_by_text("Time since the first missed run").count() == 0
         assert page.get_by_text("No evidence has arrived yet.").count() == 0
         with served(ingested(tmp_path, []), dagster=NoDagster()) as empty:
             page = shown(seen.context.new_page(), empty.url)

@@ -139,6 +139,6 @@ export const downLanesOf = (lanes) => lanes.filter((lane) => (lane.outage_open_s
 
 /** Links to the health of each lane whose worker is down, with the time since its first missed run. */
 export const downLinks = (downLanes) => downLanes.map((lane, at) => [at > 0 && ", ", el("a", { href: hash("health", { lane: lane.lane, run: 1 }), "data-key": `down-${lane.lane}` }, words(lane.lane)),
-  " ", whole(hasNeverRun(lane) ? "(has never run)" : `(${span(now() - Date.parse(lane.outage_open_since))})`)]);
+  " ", whole(hasNeverRun(lane) ? "(no worker run has been recorded yet)" : `(${span(now() - Date.parse(lane.outage_open_since))})`)]);
 
 export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${listed(incident.lanes.map(words))}.`;

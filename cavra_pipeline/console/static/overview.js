@@ -131,7 +131,7 @@ function stoppedWorkers(downLanes, schedules, context) {
   const since = downLanes[0].outage_open_since;
   return [causeCard({
     level: "critical", count: downLanes.length, unit: downLanes.length === 1 ? "worker" : "workers", title: downLanes.length === 1 ? `The worker of ${words(downLanes[0].lane)} is down` : `${downLanes.length} workers are down`,
-    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context, downLanes.map((lane) => lane.lane), schedules),
+    href: health(downLanes[0]), since: downLanes.length === 1 && since, details: (downLanes.length > 1 || !since) && [downLanes.length > 1 && downLanes.some((lane) => lane.outage_open_since) && "Time since the first missed run: ", downLinks(downLanes), "."], next: downStep(context, downLanes.map((lane) => lane.lane), schedules),
     buttons: [el("a", { class: "button main", href: health(downLanes[0]), "data-key": "see-health" }, `Open the health of ${words(downLanes[0].lane)}`), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }

@@ -42,7 +42,7 @@ export function workerLine(lane, schedules, context) {
   if (lane.usual_interval_minutes) return [el("strong", {}, `The worker runs every ${every(lane.usual_interval_minutes)}, expected every ${every(lane.expected_interval_minutes)}. `), intervalStep(lane, schedules, context)];
   if (!downLanesOf([lane]).length) return null;
   const since = lane.outage_open_since;
-  return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "The worker has never run. "), downStep(context, [lane.lane], schedules)];
+  return [el("strong", {}, since ? `The worker has been down since ${stamp(since)} (${span(now() - Date.parse(since))}). ` : "No worker run has been recorded yet. "), downStep(context, [lane.lane], schedules)];
 }
 
 /** What a person does about a worker that runs less often than expected: nothing where this host's schedule is due often enough. */
