@@ -171,7 +171,7 @@ def _held_retries(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
         total = held_counts.total() + declined.total()
         is_held = "is held" if total == 1 else "are held"
         later = sum(lane["held_when_due_count"] for lane in lanes)
-        then = f"; {later:,} more once {'it is' if later == 1 else 'they are'} due" if later else ""
+        then = f"; {later:,} more will be held once due" if later else ""
         words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
         what = f"{total:,} of {count(due, 'due retry', 'due retries')} {is_held}{why}{then}"
         yield Wrong(what, (words,))
@@ -262,7 +262,7 @@ def _boundary(overview: Mapping[str, Any]) -> Iterator[Wrong]:
     if number := evidence["week_quarantined_count"]:
         there["quarantine"] = f"{count(number, 'record')} quarantined"
     if number := evidence["week_finding_count"]:
-        there["findings"] = count(number, "finding")
+        there["findings"] = f"{count(number, 'value')} not public-safe"
     if there:
         since = evidence["news_since"]
         commands = tuple(f"{name} --from {since}" for name in there)

@@ -93,7 +93,7 @@ def test_beside_a_count_stands_how_many_a_person_put_off(states: list[str | None
 def test_status_counts_what_is_deferred_apart_from_what_is_missing(home: Settings) -> None:
     said = command(home.home, "status", *AT).out
 
-    assert "2 of 2 due retries are held: 1 to acknowledge and 1 deferred; 1 more once it is due" in said
+    assert "2 of 2 due retries are held: 1 to acknowledge and 1 deferred; 1 more will be held once due" in said
     assert "2 to acknowledge" not in said
 
 
