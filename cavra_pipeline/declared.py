@@ -96,6 +96,6 @@ def _option(name: str, field: FieldInfo, heading: str) -> Callable[[F], F]:
     if field.annotation is bool:
         return click.option(flag, name, is_flag=True, default=None, **options)
     if _is_list(field):
-        options["help"] = f"{field.description} It may be given several times.  [default: none]"
+        options["help"] = f"{field.description} Repeatable.  [default: none]"
         return click.option(flag.removesuffix("s"), name, multiple=True, type=int, metavar="N", **options)
     return click.option(flag, name, type=int if field.annotation is int else Number(), metavar="N", **options)

@@ -87,7 +87,9 @@ class OutOfMemory(PipelineError):
 
 
 def did_you_mean(unknown_name: str, names: Iterable[str], *, are_ids: bool = False) -> str:
-    """Returns the question whether the nearest name was meant; empty if none is near. The unknown name is not shown.
+    """Returns the question whether the nearest name, or else each that it begins, was meant; empty if none is near.
+
+    The unknown name is not shown.
 
     Args:
         unknown_name: What was given.
@@ -96,8 +98,11 @@ def did_you_mean(unknown_name: str, names: Iterable[str], *, are_ids: bool = Fal
     """
     spelt = {_spelling(name): name for name in names}
     most, alike = (3, _ALIKE_IDS) if are_ids else (1, _ALIKE_NAMES)
-    near = get_close_matches(_spelling(unknown_name[:80]), spelt, most, alike)
-    return f"Did you mean {' or '.join(spelt[spelling] for spelling in near)}?" if near else ""
+    spelling = _spelling(unknown_name[:80])
+    near = get_close_matches(spelling, spelt, most, alike)
+    if spelling and not near and not are_ids:
+        near = [name for name in spelt if name.startswith(spelling)]
+    return f"Did you mean {' or '.join(spelt[name] for name in near)}?" if near else ""
 
 
 def _spelling(name: str) -> str:

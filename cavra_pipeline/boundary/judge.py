@@ -90,6 +90,7 @@ def actor_label(text: str, *, where: str) -> str:
         raise UsageError(
             "the label is not public-safe",
             where=where,
-            remedy="Use 1 to 128 letters, digits, spaces and . _ : / -, starting with a letter or digit",
+            remedy="Use 1 to 128 letters, digits, spaces and . _ : / -, starting with a letter or digit; "
+            "an e-mail address is not accepted",
         )
     return text

@@ -100,10 +100,11 @@ def _unknown(session: Session, subject: str, provider: str, at: datetime, *, is_
         remedy = use_one_of(provider, names, listed_in=PROVIDERS_LISTED)
         return _UnknownProvider("this subject has no delivery to this provider", where="provider", remedy=remedy)
     what = "there is no delivery, retry or acknowledgement of this subject for this provider"
+    copied = "cavra-pipeline retry-plan --lane LANE"
     return UnknownPair(
         f"{what} at that instant" if is_past else what,
         where="subject",
-        remedy="Copy both from a retry plan, or name a later instant" if is_past else "Copy both from a retry plan",
+        remedy=f"Copy both from {copied}, or name a later instant" if is_past else f"Copy both from {copied}",
     )
 
 

@@ -113,6 +113,7 @@ def test_what_was_given_is_not_missing(tmp_path: Path) -> None:
         (["retry-paln"], "retry-plan"),
         (["dashboard", "--as-fo", "2d"], "--as-of"),
         (["retry-plan", "--lane", "auditor-exprt"], "Did you mean auditor_export?"),
+        (["retry-plan", "--lane", "recovery"], "Did you mean recovery_escalation or recovery_health_alert?"),
         (["dashboard", "--output", "jsn"], "Did you mean json?"),
         (["scheduled-runs", "--schedule", "recovery_retry_wroker"], "Did you mean recovery_retry_worker?"),
     ],
