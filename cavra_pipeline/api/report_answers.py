@@ -139,8 +139,8 @@ class Forecast(Open):
 class Explanation(Open):
     """State of a delivery of one lane and its reason, its records in order, and what would release it.
 
-    ``cause`` names why it fails, ``first_step`` says what has to be fixed before a retry, ``declined`` who has decided
-    that there is none now.
+    ``cause`` names why it fails, or did where ``is_failing_now`` is false, ``first_step`` says what has to be fixed
+    before a retry, ``declined`` who has decided that there is none now.
     """
 
     lane: str
@@ -152,6 +152,7 @@ class Explanation(Open):
     released_by: list[dict[str, Any]]
     lines: list[dict[str, Any]]
     cause: str | None
+    is_failing_now: bool
     first_step: str | None
     declined: dict[str, str | None] | None
 

@@ -20,27 +20,32 @@ def advice(explanation: Mapping[str, Any], success_at: datetime | None) -> dict[
         success_at: When its provider last accepted a delivery, in UTC without a zone.
 
     Returns:
-        ``cause``, by the open incident or the newest failure, None where the provider has accepted others since;
-        ``first_step``, a sentence, None for a cause that passes by itself; ``declined``, the ``state`` that a person
-        gave and ``by`` whom. Each None for what is not failing.
+        ``cause``, by the open incident or the newest failure; ``is_failing_now``, False where the provider has
+        accepted others since; ``first_step``, a sentence, None for a cause that passes by itself; ``declined``, the
+        ``state`` that a person gave and ``by`` whom. None, or False, for what is not failing.
     """
     if not explanation["released_by"]:
-        return {"cause": None, "first_step": None, "declined": None}
-    cause, fix = _fix(explanation, success_at)
-    first_step = f"{fix}; until then retries fail." if cause else f"{fix}."
-    return {"cause": cause, "first_step": first_step if fix else None, "declined": _declined(explanation)}
+        return {"cause": None, "is_failing_now": False, "first_step": None, "declined": None}
+    cause, fix, is_now = _fix(explanation, success_at)
+    first_step = f"{fix}; until then retries fail." if is_now else f"{fix}."
+    return {
+        "cause": cause,
+        "is_failing_now": is_now,
+        "first_step": first_step if fix else None,
+        "declined": _declined(explanation),
+    }
 
 
-def _fix(explanation: Mapping[str, Any], success_at: datetime | None) -> tuple[str | None, str]:
-    """The cause and the fix, by the open incident or the newest failure."""
+def _fix(explanation: Mapping[str, Any], success_at: datetime | None) -> tuple[str, str, bool]:
+    """The cause, the fix, and whether it fails now, by the open incident or the newest failure."""
     incident, story, provider = explanation["provider_incident_id"], explanation["lines"], explanation["provider"]
     if incident:
         cause = next(line["reason"] for line in story if line["incident_id"] == incident)
-        return cause, fix_words(cause, provider)
+        return cause, fix_words(cause, provider), True
     newest = [line for line in story if line["what"] == "delivery" and line["outcome"] == "failed"][-1]
     code, failed_at = newest["status_code"], naive_utc(datetime.fromisoformat(newest["at"]))
     fix = fix_of_failure(provider, code, failed_at=failed_at, success_at=success_at)
-    return None if success_at is not None and success_at > failed_at else cause_of([code]), fix
+    return cause_of([code]), fix, success_at is None or success_at <= failed_at
 
 
 def _declined(explanation: Mapping[str, Any]) -> dict[str, str | None] | None:

@@ -23,7 +23,7 @@ from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.words import fix_words, listed
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.provider_names import provider_title
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS, held_words
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, NOTHING_TO_FIX, RELEASE_WORDS, held_words
 from cavra_pipeline.reports.clearance import declined_states
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports, require_known_provider
@@ -228,7 +228,7 @@ def _counted(every: int, still_open: int) -> str:
 
 
 def _incident(incident: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
-    codes, words = ", ".join(map(str, incident["status_codes"])), CAUSE_WORDS[incident["cause"]]
+    words = CAUSE_WORDS[incident["cause"]]
     return (
         incident["provider"],
         words.was if incident["ended_at"] else words.what,
@@ -236,7 +236,7 @@ def _incident(incident: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
         len(incident["lanes"]),
         near_time(incident["began_at"], as_of),
         near_time(incident["ended_at"], as_of) if incident["ended_at"] else shown("open", "bold red"),
-        codes or "-",
+        ", ".join(map(str, incident["status_codes"])) or "-",
         incident["failure_count"],
     )
 
@@ -254,7 +254,8 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
                 ("lane", explanation["lane"]),
                 ("as of", f"{short_time(document['as_of'])} UTC"),
                 ("state", _state(explanation)),
-                *([("first", first)] if (first := _first_step(explanation)) else []),
+                *([("cause", _cause(explanation))] if explanation["cause"] else []),
+                *([("first", first.removesuffix("."))] if (first := explanation["first_step"]) else []),
                 *[("" if n else "released by", need) for n, need in enumerate(needs)],
             ],
         )
@@ -264,11 +265,12 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
             console.next(*steps)
 
 
-def _first_step(explanation: Mapping[str, Any]) -> str:
-    """What to do before anything is retried; empty where nothing has to be fixed."""
-    cause, step = explanation["cause"], explanation["first_step"] or ""
-    why = f"{provider_title(explanation['provider'])} {CAUSE_WORDS[cause].what}. " if step and cause else ""
-    return f"{why}{step}".removesuffix(".")
+def _cause(explanation: Mapping[str, Any]) -> str:
+    """Why a delivery fails, in the past tense where its provider has accepted others since."""
+    name, words = provider_title(explanation["provider"]), CAUSE_WORDS[explanation["cause"]]
+    if explanation["is_failing_now"]:
+        return f"{name} {words.what}"
+    return f"{name} {words.was}" + ("" if explanation["first_step"] else f": {NOTHING_TO_FIX}")
 
 
 def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> list[str]:

@@ -14,6 +14,7 @@ from cavra_pipeline.executive.words import are, count, fix_of_failure, incident_
 from cavra_pipeline.lanes import DECLINING_STATES, LANES, Gate
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cadence import down_minutes
+from cavra_pipeline.reports.cause_words import NOTHING_TO_FIX
 
 _MOST_NAMED: Final = 3
 #: What is wrong by an alert of a lane's health, by the records that it counts.
@@ -212,8 +213,8 @@ def steps_without_incident(lanes: Iterable[Mapping[str, Any]]) -> list[str]:
             of=_delivery_count(causes),
         )
         is_now = any(cause["is_failing_now"] for cause in causes)
-        why = "this passes by itself" if is_now else "others have arrived since"
-        steps.append(f"{fix or f'{provider_title(provider)}: nothing to fix, {why}'}.")
+        nothing = "nothing to fix, this passes by itself" if is_now else NOTHING_TO_FIX
+        steps.append(f"{fix or f'{provider_title(provider)}: {nothing}'}.")
     return steps
 
 

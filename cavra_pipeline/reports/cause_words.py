@@ -74,6 +74,8 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     ),
     "mixed": CauseWords("fails in several ways", "failed in several ways", "Read each delivery to {name}"),
 }
+#: Instead of a step for a cause that has passed by itself.
+NOTHING_TO_FIX: Final = "nothing to fix, others have arrived since"
 #: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: The step for a worker that has missed its runs: in a health report, and of its alert.

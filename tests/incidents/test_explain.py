@@ -186,6 +186,18 @@ def test_the_cause_is_fixed_first_and_who_declined_is_asked(
     assert advised(NOW) == (None, None, None), "it has arrived"
 
 
+def test_a_cause_that_has_passed_is_still_named(tmp_path: Path) -> None:
+    failure = delivery(at(100), failed=["slack"], status_codes=[503])
+    home = ingested(tmp_path, [failure, delivery(at(60), subject="subject-2", providers=["slack"])])
+
+    def advised(as_of: datetime) -> tuple[Any, ...]:
+        one = asked(home, as_of=as_of)
+        return one["cause"], one["is_failing_now"], one["first_step"]
+
+    assert advised(at(61)) == ("server_error", True, None)
+    assert advised(at(59)) == ("server_error", False, None)
+
+
 def test_a_live_run_releases_only_what_nothing_else_holds(tmp_path: Path) -> None:
     failure = delivery(at(100), failed=["slack"])
     cleared = ingested(tmp_path / "cleared", [failure, acknowledgement(at(50))])

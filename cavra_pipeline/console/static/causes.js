@@ -3,12 +3,12 @@
 import { decidedWords, openWords, splitByAnswer } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, whole, words } from "./dom.js";
 import { icon } from "./icons.js";
-import { CAUSES, FIX_FIRST, GATES, STEPS, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { CAUSES, FIX_FIRST, GATES, NOTHING_TO_FIX, STEPS, WHERE_APPROVED } from "./lanes.js"; // written by the server
 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
 export function adviceOf(incident) {
-  if (incident.ended_at) return "Nothing to fix, others have arrived since.";
+  if (incident.ended_at) return `${NOTHING_TO_FIX.replace("n", "N")}.`;
   const cause = Object.hasOwn(CAUSES, incident.cause) ? incident.cause : "mixed";
   return `${stepOf(cause, incident.provider)}. ${CAUSES[cause].retries}`.trim();
 }

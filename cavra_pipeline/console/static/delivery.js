@@ -6,7 +6,7 @@ import { ask } from "./api.js";
 import { SPENT, failureOf, faultAt, gateOf, titleOf } from "./causes.js";
 import { heldAs } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, problem, providerName, say, showDocument, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
-import { GATES, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { GATES, NOTHING_TO_FIX, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -58,7 +58,7 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, headline(explanation)),
       reasonText(explanation) && el("p", {}, el("strong", {}, "Why: "), reasonText(explanation)),
       incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also stops ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
-      !incident && explanation.cause && el("p", {}, el("strong", {}, "Cause: "), failureText(explanation), "."),
+      !incident && explanation.cause && el("p", {}, el("strong", {}, "Cause: "), failureText(explanation), !explanation.is_failing_now && !explanation.first_step && `: ${NOTHING_TO_FIX}`, "."),
       explanation.first_step && el("p", {}, el("strong", {}, "First: "), explanation.first_step),
       explanation.declined && explanation.state !== "suppress" && el("p", {}, el("strong", {}, "Ask: "), personText(explanation)),
       explanation.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), explanation.released_by.map(releaseText).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
@@ -97,9 +97,9 @@ function reasonText(explanation) {
 }
 
 /** Why a delivery of no incident fails, with the status of its newest failure. */
-function failureText({ provider, cause, lines }) {
+function failureText({ provider, cause, is_failing_now: isNow, lines }) {
   const newest = lines.findLast((line) => line.what === "delivery" && line.outcome === "failed");
-  return failureOf({ provider, cause, status_codes: newest?.status_code ? [newest.status_code] : [] });
+  return failureOf({ provider, cause, is_failing_now: isNow, status_codes: newest?.status_code ? [newest.status_code] : [] });
 }
 
 /** Whom to ask about a retry that a person has decided against. */
