@@ -235,5 +235,7 @@ NEEDS: Final = (
         "Name an owner of {provider}: the notification arrived through {channels} and nobody has acknowledged it.",
         lambda row: not row["acknowledged"],
     ),
-    Need("close", "Fix {provider}, then record the recovery as resolved or mitigated.", lambda _: True),
+    Need(
+        "close", "Make sure that {provider} works, then record the recovery as resolved or mitigated.", lambda _: True
+    ),
 )
