@@ -228,7 +228,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
     if report["open_items"]:
         rows = [(*_item(item["item"]), item["count"]) for item in report["open_items"]]
         console.table("What is open now", ("what", "where", "count"), rows)
-        console.print("not part of it: approvals, and failing deliveries of other lanes (retry-plan)", style="dim")
+    console.print("not part of it: approvals, and failing deliveries of other lanes (retry-plan)", style="dim")
     if report["cavra_open_items"]:
         named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
         console.table("Open on CAVRA's own dashboard", ("item",), named)

@@ -85,3 +85,13 @@ def test_a_run_is_shown_also_where_the_warehouse_can_not_be_read_any_more(
     monkeypatch.setenv("CAVRA_HOME", str(tmp_path / "a-file"))
     (tmp_path / "a-file").touch()
     assert _beside(run) == ({}, [])
+
+
+def test_a_closed_closure_list_says_what_it_leaves_out(tmp_path: Path) -> None:
+    made = ingested(tmp_path, [delivery(at(-30), failed=["slack"]), acknowledgement(at(-20))])
+
+    said = command(made.home, "closure", "--as-of", NOW.isoformat()).out
+
+    assert "state       closed" in said
+    assert "not part of it: approvals, and failing deliveries of other lanes (retry-plan)" in said
+    assert "What is open now" not in said

@@ -17,7 +17,7 @@ from tests.api.server import NoDagster, Served, served, token_file
 from tests.console.browser import bad_month, service_of, shown, watched
 from tests.imports.sources import json_lines
 from tests.recoveries.stores import ask_recoveries, closure, playbook
-from tests.support import DAY, NOW, delivery, home_with, ingested, take_in
+from tests.support import DAY, NOW, acknowledgement, at, delivery, home_with, ingested, take_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
@@ -323,3 +323,11 @@ def test_markup_in_a_recovery_or_a_source_reaches_no_page(tmp_path: Path, browse
             assert page.locator("main img").count() == 0
             assert page.evaluate("window.planted") is None
     assert seen.complaints == []
+
+
+def test_an_empty_closure_list_says_how_many_deliveries_still_fail(tmp_path: Path, browser: Browser) -> None:
+    records = [delivery(at(-30), failed=["slack"]), acknowledgement(at(-20))]
+    with served(ingested(tmp_path, records), dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/overview")
+        line = page.get_by_role("link", name="closure list")
+        assert line.inner_text() == "The closure list is empty; 1 delivery still fails."

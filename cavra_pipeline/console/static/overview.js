@@ -57,7 +57,7 @@ async function draw(params, context, root, rest) {
     el("div", { class: "headline" }, el("section", { "aria-label": "In one sentence" },
       el("p", { class: `state ${unhealthyLanes.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? `${points.length ? `${plural(causes.length, "cause")} and ${plural(points.length, "other point")} need` : plural(causes.length, "cause needs", "causes need")} a person` : unhealthyLanes.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
       el("p", { class: "soft" }, `${unhealthyLanes.length ? `${unhealthyLanes.length} of ${plural(inUse.length, "lane")} in use ${unhealthyLanes.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(laneStatus.as_of)} (not saved). `,
-        closureLine(laneStatus.closure))),
+        closureLine(laneStatus.closure, lanes))),
     !isPast() && refreshPart(reload)),
     !isPast() && idleNotice(context),
     !isPast() && !isDaemonDown(context) && alerting && !alerting.connectors.length && el("p", { class: "soft" }, "No one is notified of alerts: name connectors in ", el("code", {}, "CAVRA_ALERT_CONNECTORS"), "."),
@@ -79,8 +79,14 @@ const emptyHome = (sources, refresh) => [
     el("li", {}, "Or load a recorded month, to look around: ", command("cavra-pipeline demo"), "."))),
   refresh];
 
-const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
-  closure.closure_state === "closed" ? "The closure list is empty." : "Open the closure list.");
+/** The closure list leaves out failing deliveries, so an empty one says how many there are. */
+function closureLine(closure, lanes) {
+  const count = lanes.reduce((sum, lane) => sum + failingCount(lane), 0);
+  const failing = count ? `; ${plural(count, "delivery still fails", "deliveries still fail")}` : "";
+  return el("a", { href: hash("closure"), "data-key": "standing-closure" }, closure.closure_state === "closed" ? `The closure list is empty${failing}.` : "Open the closure list.");
+}
+
+const failingCount = (lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count;
 
 function incidentCard(incident, lanes, context, done) {
   const gaps = gapsOf(incident.incident_id, lanes);
@@ -195,7 +201,7 @@ function lanesTable(lanes, partitions, incidents) {
     { name: "lane", title: "Lane", value: (lane) => words(lane.lane), cell: (lane) => el("a", { href: hash("health", { lane: lane.lane, run: 1 }), "data-key": `health-${lane.lane}` }, words(lane.lane)) },
     { name: "state", title: "State", value: rank, cell: (lane) => [levelTag(lane, incidents), causesOf(lane, incidents)] },
     { name: "worker", title: "Last worker run", value: (lane) => lane.latest_worker_age_minutes ?? Infinity, cell: (lane) => (lane.alert_level === "unknown" ? "–" : [whole(ago(lane.latest_worker_age_minutes)), el("small", { class: "whole" }, intervals(lane))]) },
-    { name: "plan", title: "Failing deliveries", value: (lane) => lane.retryable_count + lane.waiting_count + lane.suppressed_count, cell: (lane) => planCell(lane, maxCount) },
+    { name: "plan", title: "Failing deliveries", value: failingCount, cell: (lane) => planCell(lane, maxCount) },
     { name: "days", title: `Last ${partitions.length} days`, cell: (lane) => dayStrip(lane.lane, partitions, isPast() ? lane.alert_level : null) },
   ] }));
 }
