@@ -248,3 +248,17 @@ def test_no_id_is_cut_or_broken_and_ages_begin_with_just_now(service: Served, br
         ages = page.evaluate("() => import('/console/dom.js').then(dom => [0, 1, 61, null].map(dom.ago))")
     assert ages == ["just now", "1 min ago", "1 h 1 min ago", "never"]
     assert not re.search(r"\d s ago", " ".join(ages))
+
+
+def test_a_plan_with_waiting_and_held_retries_fits_its_box(tmp_path: Path, browser: Browser) -> None:
+    subjects = ("gordackrecoveryesc-968ab48186da59fc", "gordackrecoveryesc-44d48fe5876d497c")
+    records = [
+        delivery(NOW - age, subject=subject, failed=["servicenow"], status_codes=[401])
+        for subject, age in zip(subjects, (2 * HOUR, HOUR / 12), strict=True)
+    ]
+    with served(ingested(tmp_path, records), dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/plan?lane=recovery_escalation")
+        rows = page.locator("#decisions tbody tr")
+        rows.filter(has_text="Waiting").wait_for()
+        assert rows.filter(has_text="Held: needs an acknowledgement").count() == 1
+        assert page.locator("#decisions").evaluate("one => one.scrollWidth <= one.clientWidth")
