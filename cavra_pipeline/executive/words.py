@@ -264,7 +264,7 @@ def activity_words(report: Mapping[str, Any]) -> list[str]:
         )
     if missing := sum(lane["failing_notice_count"] for lane in report["lanes"]):
         have = count(missing, "has", "have")
-        said.append(f"Of these and earlier ones, {have} not arrived, counted once per provider.")
+        said.append(f"Of these sendings and earlier ones, {have} not arrived, counted once per provider.")
     return said
 
 

@@ -508,7 +508,7 @@ def test_the_counts_of_sendings_and_of_what_has_not_arrived_name_their_units(tmp
     failed = delivery(at(60), lane=AUDIT, providers=["slack", "jira", "teams"], failed=["slack", "jira"])
     happened = ask_report(ingested(tmp_path, [failed, delivery(at(50), subject="other")]))["what_happened"]
     assert "2 sendings of notifications, repeats included; 1 failed at one or more providers." in happened
-    assert "Of these and earlier ones, 2 have not arrived, counted once per provider." in happened
+    assert "Of these sendings and earlier ones, 2 have not arrived, counted once per provider." in happened
     calm = ask_report(ingested(tmp_path / "calm", [delivery(at(50))]))["what_happened"]
     assert not any("not arrived" in sentence for sentence in calm)
 
