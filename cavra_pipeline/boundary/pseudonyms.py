@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,3 +40,8 @@ class Pseudonyms:
 
     def _digits(self, text: str) -> str:
         return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_DIGITS]
+
+
+def is_actor_pseudonym(label: str) -> bool:
+    """Says whether a label looks like the pseudonym of an actor."""
+    return re.fullmatch(rf"actor-[0-9a-f]{{{_DIGITS}}}", label) is not None

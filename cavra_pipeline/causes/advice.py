@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from cavra_pipeline.boundary.pseudonyms import is_actor_pseudonym
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.executive.words import fix_of_failure, fix_words
 from cavra_pipeline.lanes import DECLINING_STATES
 from cavra_pipeline.recoveries.causes import cause_of
+from cavra_pipeline.reports.cause_words import PSEUDONYM_NOTE
 
 
 def advice(explanation: Mapping[str, Any], success_at: datetime | None) -> dict[str, Any]:
@@ -55,3 +57,10 @@ def _declined(explanation: Mapping[str, Any]) -> dict[str, str | None] | None:
             newest = [line for line in explanation["lines"] if line["what"] == need][-1]
             return {"state": state, "by": newest["by"]}
     return None
+
+
+def whom_to_ask(declined: Mapping[str, str | None]) -> str:
+    """Returns whom to ask about a retry that a person has decided against, and how to read a pseudonym."""
+    by = declined["by"] or "the person"
+    note = f". {PSEUDONYM_NOTE}" if is_actor_pseudonym(by) else ""
+    return f"ask {by}, who {declined['state']} it{note}"

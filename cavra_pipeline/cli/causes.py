@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from cavra_pipeline.causes.advice import whom_to_ask
 from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.cli import columns
@@ -290,17 +291,15 @@ def _release(explanation: Mapping[str, Any], needs: Collection[str], live_lanes:
     if "policy" in needs:
         return "send it again in CAVRA: no retry is left", ""
     if declined := explanation["declined"]:
-        return f"ask {declined['by'] or 'the person'}, who {declined['state']} it", ""
+        return whom_to_ask(declined), ""
     if "acknowledgement" in needs:
         about = f"--subject {explanation['subject']} --provider {explanation['provider']}"
         return "release the retry:", f"cavra-pipeline ack --lane {lane} {about} --state acknowledged --by LABEL"
     if "approval" in needs:
         return "approve it in CAVRA, and import and ingest the approval", ""
-    if needs != {"live_run"}:
-        return "", ""
-    if lane in live_lanes:
+    if needs == {"live_run"} and lane in live_lanes:
         return "send it:", f"cavra-pipeline worker --lane {lane} --live"
-    return f"send it from a host where {lane} is live (CAVRA_LIVE_LANES)", ""
+    return f"send it from a host where {lane} is live (CAVRA_LIVE_LANES)" if needs == {"live_run"} else "", ""
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -110,6 +110,8 @@ WORKERS_STEP: Final = (
 )
 #: Where the approval of a retry comes from: below what lists retries that need one.
 WHERE_APPROVED: Final = "Approvals are given in CAVRA; they count once its evidence is ingested."
+#: Below whom to ask, where the evidence had a name that may not be stored.
+PSEUDONYM_NOTE: Final = "The label is a pseudonym: cavra-pipeline pseudonym NAME shows whether it is NAME's."
 #: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.
 REASON_WORDS: Final[Mapping[str, str]] = {
     "claimed_by_another_run": "another run is sending it now",

@@ -16,6 +16,7 @@ from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES as ENGINE_LANES
+from cavra_pipeline.reports.cause_words import PSEUDONYM_NOTE
 from cavra_pipeline.reports.records import plan_record
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
@@ -40,6 +41,8 @@ from tests.support import (
     take_in,
     worker_run,
 )
+
+PSEUDONYM = "actor-" + "0123456789abcdef" * 2
 
 pytestmark = pytest.mark.slow
 
@@ -380,6 +383,7 @@ def test_the_command_explains_to_a_person_and_as_json(tmp_path: Path) -> None:
             "Correct the Slack address; until then retries fail. Then release the retry: cavra-pipeline ack",
         ),
         ("deferred", "ops", 503, "Ask ops, who deferred it"),
+        ("deferred", PSEUDONYM, 503, f"Ask {PSEUDONYM}, who deferred it. {PSEUDONYM_NOTE}"),
         ("deferred", "", 503, "Ask the person, who deferred it"),
         ("deferred", "ops", 404, "Correct the Slack address; until then retries fail. Then ask ops, who deferred it"),
     ],
@@ -396,6 +400,7 @@ def test_the_fix_comes_before_a_release_and_no_decision_is_overridden(
 
     assert after.startswith(steps)
     assert ("cavra-pipeline ack" in after) is (state is None)
+    assert ("pseudonym" in after) is (signer == PSEUDONYM)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import { ask } from "./api.js";
 import { SPENT, failureOf, faultAt, gateOf, titleOf } from "./causes.js";
 import { heldAs } from "./decisions.js";
 import { el, facts, hash, emptyState, now, plural, problem, providerName, say, showDocument, span, stamp, statusLine, subjectOf, swap, time, words } from "./dom.js";
-import { GATES, NOTHING_TO_FIX, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { GATES, NOTHING_TO_FIX, PSEUDONYM_NOTE, RELEASES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -103,7 +103,7 @@ function failureText({ provider, cause, is_failing_now: isNow, lines }) {
 }
 
 /** Whom to ask about a retry that a person has decided against. */
-const personText = ({ declined: { state, by } }) => [el("span", { class: "entire" }, by ?? "the person"), `, who ${words(state).toLowerCase()} it.`];
+const personText = ({ declined: { state, by } }) => [el("span", { class: "entire" }, by ?? "the person"), `, who ${words(state).toLowerCase()} it.`, /^actor-[0-9a-f]{32}$/.test(by) && ` ${PSEUDONYM_NOTE}`];
 
 /** What to know before the delivery is acknowledged. */
 function warningOf({ first_step: first, declined }) {
