@@ -108,6 +108,8 @@ def test_a_worker_that_is_down_says_when_its_schedule_is_due(service: Served, br
             assert page.get_by_text("Check that the worker's schedule is on and").count() == 0
         page = shown(page, f"{service.url}/?again#/overview")
         page.get_by_text(re.compile(r"Next: The scheduled runs? at .* ends? the outage")).wait_for()
+        headline = page.locator(".headline .state").inner_text()
+        assert ("open cause" in headline, "a person" in headline) == (True, False)
         page = shown(page, f"{service.url}/?past#/worker?lane=auditor_export&as_of={NOW:%Y-%m-%dT%H:%M:%S}")
         page.get_by_text("Check that the worker's schedule is on").wait_for()
     assert seen.complaints == []

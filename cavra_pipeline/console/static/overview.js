@@ -55,7 +55,7 @@ async function draw(params, context, root, rest) {
   const unhealthyLanes = inUse.filter((lane) => lane.alert_level !== "healthy");
   return [results.get(root),
     el("div", { class: "headline" }, el("section", { "aria-label": "In one sentence" },
-      el("p", { class: `state ${unhealthyLanes.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? `${points.length ? `${plural(causes.length, "cause")} and ${plural(points.length, "other point")} need` : plural(causes.length, "cause needs", "causes need")} a person` : unhealthyLanes.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
+      el("p", { class: `state ${unhealthyLanes.length || causes.length || points.length ? "" : "healthy"}` }, causes.length ? [plural(causes.length, "open cause"), ...(points.length ? [plural(points.length, "other point")] : [])].join(" and ") : unhealthyLanes.length ? "No common cause is known" : points.length ? `${plural(points.length, "point needs", "points need")} a person` : "Nothing needs a person"),
       el("p", { class: "soft" }, `${unhealthyLanes.length ? `${unhealthyLanes.length} of ${plural(inUse.length, "lane")} in use ${unhealthyLanes.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(laneStatus.as_of)} (not saved). `,
         closureLine(laneStatus.closure, lanes))),
     !isPast() && refreshPart(reload)),
