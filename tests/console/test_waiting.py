@@ -262,3 +262,15 @@ def test_a_plan_with_waiting_and_held_retries_fits_its_box(tmp_path: Path, brows
         rows.filter(has_text="Waiting").wait_for()
         assert rows.filter(has_text="Held: needs an acknowledgement").count() == 1
         assert page.locator("#decisions").evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+def test_the_day_that_has_not_ended_is_no_plunge_of_the_evidence_that_came_in(
+    service: Served, browser: Browser
+) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/history?lane={AUDIT}")
+        figure = page.locator("figure", has_text="evidence that came in")
+        days = figure.locator("tbody tr")
+        today, before = days.last.locator("td"), days.nth(-2).locator("td")
+        assert today.all_text_contents() == ["–", "–"]
+        assert "–" not in before.all_text_contents()

@@ -5,7 +5,7 @@ import { ACTIONS, inOrder } from "./decisions.js";
 import { LANES, choice, dialog, documentFields, el, facts, field, hash, laneChoice, now, providerName, stamp, subjectOf, tag, time, words } from "./dom.js";
 import { stepOf } from "./health.js";
 import { lines } from "./lines.js";
-import { asOf, isPast, today } from "./moment.js";
+import { asOf, today } from "./moment.js";
 import { proofFoot } from "./proof.js";
 import { scrollRegion, table } from "./table.js";
 
@@ -28,8 +28,8 @@ export async function render(params) {
     saved("retry_health"), saved("retry_plan"), ...Object.keys(REQUESTED).map(saved),
   ]);
   const days = partitions.map((partition) => partition.day);
-  // What came in is counted by whole days: the day of a past instant has not ended.
-  const intake = (name) => partitions.map((partition) => (isPast() && Date.parse(`${partition.day}T23:59:59Z`) > now() ? null : partition[name]));
+  // What came in is counted by whole days, so a day that has not ended is left out.
+  const intake = (name) => partitions.map((partition) => (Date.parse(`${partition.day}T23:59:59Z`) > now() ? null : partition[name]));
   const series = (reports, names) => names.map(([field_, name]) => {
     const at = new Map(reports.map((report) => [report.report_day, report.document[field_] ?? null]));
     return { name, values: days.map((day) => at.get(day) ?? null) };
