@@ -26,6 +26,8 @@ NAME: Final = "warehouse"
 _CATALOG_SCHEMA: Final = "cavra_lake"
 _SECRET: Final = "cavra_catalog"  # noqa: S105 -- its name
 _BUCKET_SECRET: Final = "cavra_bucket"  # noqa: S105 -- its name
+#: A connection serves more than one request, and a footer is read once: data files never change.
+_BUCKET_SETTINGS: Final = ("httpfs_connection_caching", "parquet_metadata_cache")
 _engines: Final[dict[tuple[int, Lake], duckdb.DuckDBPyConnection]] = {}
 _lock: Final = threading.Lock()
 
@@ -123,6 +125,8 @@ def _open(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
             connection.execute(f"LOAD {literal(str(path))}")
         if lake.is_in_bucket:
             connection.execute(f"CREATE SECRET {_BUCKET_SECRET} (TYPE s3, {_listed(bucket_options(bucket_access()))})")
+            for setting in _BUCKET_SETTINGS:
+                connection.execute(f"SET GLOBAL {setting} = true")
         connection.execute(_attach(lake, connection, makes=makes))
         # What a query of a user could change.
         connection.execute("SET python_enable_replacements = false")
