@@ -62,8 +62,9 @@ export async function planReport(planAnswer, policy, isPast, context, [saveButto
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
   const gaps = gapsOf(planAnswer);
   const isFailingFirst = failsByIncident(incidents);
+  const gapOf = new Map(gaps.map((gap) => [`${gap.subject} ${gap.provider}`, gap]));
   const actOf = (decision) => {
-    const gap = gaps.find((pair) => pair.subject === subjectOf(plan.lane, decision) && pair.provider === decision.provider);
+    const gap = gapOf.get(`${subjectOf(plan.lane, decision)} ${decision.provider}`);
     return gap && el("p", { class: "acts" }, acknowledgeButton({ ...gap, key: `ack-${gap.subject}-${gap.provider}`, context, done, warning: warningOf([gap], isFailingFirst) }));
   };
   const isDoomed = incidentsOf(plan.lane, incidents).some((incident) => retryWarning(planAnswer, incident));
