@@ -261,7 +261,8 @@ class Year:
         watch_pass(self.settings, Observation(["quarantine", "secret_finding"], signals), clock=self.clock)
 
     def publish(self) -> None:
-        """Sends the executive report of a week."""
+        """Sends the executive report of a week, after an ingest, as its schedule does."""
+        take_in(self.settings, now=self.clock())
         with warehouse_of(self.settings).reading() as session:
             (report,) = executive_reports(
                 session, instants=[self.clock()], now=self.clock(), providers=["webhook"]
