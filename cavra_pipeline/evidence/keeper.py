@@ -96,17 +96,17 @@ class HomeKeeper:
         sum_up_changes(session, self._known_commit(identity))
         return identity
 
-    def committed(self, warehouse: Warehouse, identity: Identity) -> None:
+    def committed(self, warehouse: Warehouse, written: Identity) -> None:
         """Stores in the state what commits have changed that it does not know yet, those of other writers included.
 
         Evidence is hashed here, where the gate is free. If that is cut short, the next writer does it.
 
         Raises:
-            WarehouseLost: The warehouse is not that of ``identity``: it was lost since, and rebuilt without the commit.
+            WarehouseLost: The warehouse is not the one ``written``: it was lost since, and rebuilt without the commit.
         """
         with warehouse.reading() as session:
-            written_id, identity = identity.warehouse_id, identity_of(session, where=warehouse.where)
-            if identity.warehouse_id != written_id:
+            identity = identity_of(session, where=warehouse.where)
+            if identity.warehouse_id != written.warehouse_id:
                 raise WarehouseLost(
                     "the warehouse was lost after a commit, and rebuilt without it",
                     where=warehouse.where,

@@ -70,12 +70,12 @@ class Keeper(Protocol):
     def beginning(self, session: Session) -> Identity:
         """Brings a warehouse that was just opened for writing to what is known, in the open transaction."""
 
-    def committed(self, warehouse: Warehouse, identity: Identity) -> None:
+    def committed(self, warehouse: Warehouse, written: Identity) -> None:
         """Remembers a commit, and those before that it does not know; the warehouse is closed, so others may use it.
 
         Args:
             warehouse: The warehouse.
-            identity: What ``beginning`` returned before the commit.
+            written: What ``beginning`` returned before the commit.
 
         Raises:
             WarehouseLost: It is not that warehouse any more.
