@@ -23,6 +23,8 @@ _FEW: Final = 8
 #: How alike a near name is. Ids of one kind all begin alike, and their random digits agree in some places.
 _ALIKE_NAMES: Final = 0.6
 _ALIKE_IDS: Final = 0.85
+#: So many names are offered that begin as an unknown one does.
+_MOST_BEGUN: Final = 3
 
 
 class PipelineError(Exception):
@@ -87,7 +89,7 @@ class OutOfMemory(PipelineError):
 
 
 def did_you_mean(unknown_name: str, names: Iterable[str], *, are_ids: bool = False) -> str:
-    """Returns the question whether the nearest name, or else each that it begins, was meant; empty if none is near.
+    """Returns the question whether the nearest name was meant, or else one of three that it begins; empty if none is.
 
     The unknown name is not shown.
 
@@ -101,7 +103,7 @@ def did_you_mean(unknown_name: str, names: Iterable[str], *, are_ids: bool = Fal
     spelling = _spelling(unknown_name[:80])
     near = get_close_matches(spelling, spelt, most, alike)
     if spelling and not near and not are_ids:
-        near = [name for name in spelt if name.startswith(spelling)]
+        near = [name for name in spelt if name.startswith(spelling)][:_MOST_BEGUN]
     return f"Did you mean {' or '.join(spelt[name] for name in near)}?" if near else ""
 
 
