@@ -20,9 +20,9 @@ from cavra_pipeline.documents import instant
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, fix_words, incident_sentence, listed, worker_interval
 from cavra_pipeline.executive.wrong import put_off, undecided
-from cavra_pipeline.lanes import LANES, Gate
+from cavra_pipeline.lanes import DECLINING_STATES, LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
-from cavra_pipeline.reports.cause_words import DOWN_STEPS, STALE_PLAN_STEP, WHERE_APPROVED
+from cavra_pipeline.reports.cause_words import DOWN_STEPS, PUT_OFF_STEP, STALE_PLAN_STEP, WHERE_APPROVED
 from cavra_pipeline.reports.overview import Extent
 from cavra_pipeline.terminal import Terminal, lines, shown
 
@@ -153,26 +153,33 @@ def _show_problems(console: Terminal, report: Mapping[str, Any], about: BesideHe
     is_missed = any(alert["category"] == _missed_worker(report) for alert in report["alerts"])
     if (interval := _interval(report)) and not is_missed:
         rows.append(("warning", f"{interval[:1].upper()}{interval[1:]}.", about.interval_step))
-    rows += [
-        (alert["severity"], _message(report, alert, about.unanswered), _step(report, alert, action, about))
-        for alert, action in problems_of(report)
-    ]
+    for alert, action in problems_of(report):
+        states = _states(report, alert, about.unanswered)
+        is_put_off = bool(states) and all(state in DECLINING_STATES for state in states)
+        step = PUT_OFF_STEP if is_put_off else _step(report, alert, action, about)
+        rows.append((alert["severity"], _message(alert, states), step))
     rows.sort(key=lambda row: row[0] != "critical")
     if rows:
         shown_rows = [(level(severity), lines(what, shown(step, "dim"))) for severity, what, step in rows]
         console.facts("Problems, and what to do", shown_rows)
 
 
-def _message(report: Mapping[str, Any], alert: Mapping[str, Any], unanswered: Sequence[Mapping[str, Any]]) -> str:
-    """The message of an alert, with how many of those that it counts a person has put off."""
+def _states(
+    report: Mapping[str, Any], alert: Mapping[str, Any], unanswered: Sequence[Mapping[str, Any]]
+) -> list[str | None]:
+    """What a person has said of each gap that an alert counts, if anything."""
     lane = LANES[report["lane"]]
-    states = {
+    return {
         f"{lane.alert_name}_acknowledgement_gap": [
             gap["acknowledgement_state"] for gap in report["acknowledgement_gaps"]
         ],
         f"{lane.alert_name}_approval_gap": [gap["approval_state"] for gap in report["approval_gaps"]],
         f"{lane.name}_acknowledgement_outstanding": [pair["acknowledgement_state"] for pair in unanswered],
     }.get(alert["category"], [])
+
+
+def _message(alert: Mapping[str, Any], states: Sequence[str | None]) -> str:
+    """The message of an alert, with how many of those that it counts a person has put off."""
     message = str(alert["message"])
     return f"{message.removesuffix('.')}{put_off(states)}." if put_off(states) else message
 

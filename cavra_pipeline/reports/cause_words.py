@@ -97,6 +97,8 @@ INTERVAL_STEP_HERE: Final = (
     "This host's schedule is due every {every} and needs no change: "
     "the runs on record are of another host, or of before."
 )
+#: The step for gaps, each of which a person has decided against for now.
+PUT_OFF_STEP: Final = "Nothing until a person decides otherwise; then acknowledge or approve it."
 #: The step for a stale plan where the worker is down: its run makes a plan, so that nothing else is to be done.
 STALE_PLAN_STEP: Final = "The worker's next run makes a new one."
 #: Below a forecast's instants, which are reckoned by evidence alone, where Dagster's daemon runs.

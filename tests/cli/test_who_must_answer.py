@@ -102,6 +102,20 @@ def test_health_counts_what_is_deferred_apart_from_what_is_missing(home: Setting
 
     assert "acknowledgements  2 missing and 1 deferred" in said
     assert "need an acknowledgement before they can be retried (1 of them deferred)." in " ".join(said.split())
+    assert "Acknowledge each one" in said
+
+
+def test_health_asks_nothing_about_gaps_that_were_all_put_off(tmp_path: Path) -> None:
+    lines = [
+        delivery(at(300), subject="gordack-one", failed=["slack"]),
+        acknowledgement(at(30), subject="gordack-one", provider="slack", state="deferred"),
+    ]
+    made = home_with(tmp_path, {"2026-06-25": lines})
+    take_in(made)
+    said = command(made.home, "retry-health", *LANE, *AT).out
+
+    assert "Nothing until a person decides otherwise" in said
+    assert "Acknowledge each one" not in said
 
 
 def test_a_forecast_names_what_a_person_deferred_and_nothing_else(home: Settings) -> None:

@@ -6,7 +6,7 @@ import { downStep } from "./alerts.js";
 import { causeLines, downLanesOf, failsByIncident, incidentsOf, pairsToAcknowledge, warningOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, providerName, save, say, showDocument, span, stamp, statusLine, subjectOf, swap, tag, time, words } from "./dom.js";
 import { hasEvidence, noEvidence } from "./empty.js";
-import { GATES, STALE_PLAN_STEP, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
+import { GATES, PUT_OFF_STEP, STALE_PLAN_STEP, STATES, WHERE_APPROVED } from "./lanes.js"; // written by the server
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -184,7 +184,6 @@ const isOfDownWorker = ({ category }, lane) => /^missed_.*_worker$/.test(categor
 const gapCount = (lane) => lane.acknowledgement_gaps.length + lane.approval_gaps.length;
 
 const IS_OF_GAPS = /_(acknowledgement|approval)_gap$/;
-const PUT_OFF_STEP = "Nothing until a person decides otherwise; then acknowledge or approve it.";
 
 /** True if an alert is of gaps, each of which a person has decided against for now. */
 const isPutOff = ({ category }, lane) => IS_OF_GAPS.test(category) && gapCount(lane) === Object.values(lane.declined_counts).reduce((sum, number) => sum + number, 0);
