@@ -154,7 +154,7 @@ class Explanation(Open):
     cause: str | None
     is_failing_now: bool
     first_step: str | None
-    declined: dict[str, str | None] | None
+    declined: dict[str, str | bool | None] | None
 
 
 class Explanations(Open):

@@ -43,5 +43,5 @@ class Pseudonyms:
 
 
 def is_actor_pseudonym(label: str) -> bool:
-    """Says whether a label looks like the pseudonym of an actor."""
+    """Returns whether a label has the form that ``actor`` gives."""
     return re.fullmatch(rf"actor-[0-9a-f]{{{_DIGITS}}}", label) is not None

@@ -24,7 +24,8 @@ def advice(explanation: Mapping[str, Any], success_at: datetime | None) -> dict[
     Returns:
         ``cause``, by the open incident or the newest failure; ``is_failing_now``, False where the provider has
         accepted others since; ``first_step``, a sentence, None for a cause that passes by itself; ``declined``, the
-        ``state`` that a person gave and ``by`` whom. None, or False, for what is not failing.
+        ``state`` that a person gave, ``by`` whom, and whether that ``is_pseudonym``. None, or False, for what is not
+        failing.
     """
     if not explanation["released_by"]:
         return {"cause": None, "is_failing_now": False, "first_step": None, "declined": None}
@@ -50,17 +51,17 @@ def _fix(explanation: Mapping[str, Any], success_at: datetime | None) -> tuple[s
     return cause_of([code]), fix, success_at is None or success_at <= failed_at
 
 
-def _declined(explanation: Mapping[str, Any]) -> dict[str, str | None] | None:
+def _declined(explanation: Mapping[str, Any]) -> dict[str, Any] | None:
     for need in ("acknowledgement", "approval"):
         state = explanation[f"{need}_state"]
         if state in DECLINING_STATES and any(other["needs"] == need for other in explanation["released_by"]):
             newest = [line for line in explanation["lines"] if line["what"] == need][-1]
-            return {"state": state, "by": newest["by"]}
+            by = newest["by"]
+            return {"state": state, "by": by, "is_pseudonym": by is not None and is_actor_pseudonym(by)}
     return None
 
 
-def whom_to_ask(declined: Mapping[str, str | None]) -> str:
+def whom_to_ask(declined: Mapping[str, Any]) -> str:
     """Returns whom to ask about a retry that a person has decided against, and how to read a pseudonym."""
-    by = declined["by"] or "the person"
-    note = f". {PSEUDONYM_NOTE}" if is_actor_pseudonym(by) else ""
-    return f"ask {by}, who {declined['state']} it{note}"
+    note = f". {PSEUDONYM_NOTE}" if declined["is_pseudonym"] else ""
+    return f"ask {declined['by'] or 'the person'}, who {declined['state']} it{note}"

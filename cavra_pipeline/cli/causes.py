@@ -268,10 +268,9 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
 
 def _cause(explanation: Mapping[str, Any]) -> str:
     """Why a delivery fails, in the past tense where its provider has accepted others since."""
-    name, words = provider_title(explanation["provider"]), CAUSE_WORDS[explanation["cause"]]
-    if explanation["is_failing_now"]:
-        return f"{name} {words.what}"
-    return f"{name} {words.was}" + ("" if explanation["first_step"] else f": {NOTHING_TO_FIX}")
+    words, is_now = CAUSE_WORDS[explanation["cause"]], explanation["is_failing_now"]
+    fix = "" if is_now or explanation["first_step"] else f": {NOTHING_TO_FIX}"
+    return f"{provider_title(explanation['provider'])} {words.what if is_now else words.was}{fix}"
 
 
 def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> list[str]:
@@ -297,9 +296,11 @@ def _release(explanation: Mapping[str, Any], needs: Collection[str], live_lanes:
         return "release the retry:", f"cavra-pipeline ack --lane {lane} {about} --state acknowledged --by LABEL"
     if "approval" in needs:
         return "approve it in CAVRA, and import and ingest the approval", ""
-    if needs == {"live_run"} and lane in live_lanes:
+    if needs != {"live_run"}:
+        return "", ""
+    if lane in live_lanes:
         return "send it:", f"cavra-pipeline worker --lane {lane} --live"
-    return f"send it from a host where {lane} is live (CAVRA_LIVE_LANES)" if needs == {"live_run"} else "", ""
+    return f"send it from a host where {lane} is live (CAVRA_LIVE_LANES)", ""
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -185,7 +185,7 @@ def test_the_cause_is_fixed_first_and_who_declined_is_asked(
         return one["cause"], one["first_step"], one["declined"]
 
     assert advised(at(55)) == (cause, first_step, None), "it is released"
-    assert advised(at(20)) == (cause, first_step, {"state": "deferred", "by": "ops"})
+    assert advised(at(20)) == (cause, first_step, {"state": "deferred", "by": "ops", "is_pseudonym": False})
     assert advised(NOW) == (None, None, None), "it has arrived"
 
 

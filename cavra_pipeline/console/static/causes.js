@@ -8,7 +8,7 @@ import { CAUSES, FIX_FIRST, GATES, NOTHING_TO_FIX, STEPS, WHERE_APPROVED } from 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
 export function adviceOf(incident) {
-  if (incident.ended_at) return `${NOTHING_TO_FIX.replace("n", "N")}.`;
+  if (incident.ended_at) return `${words(NOTHING_TO_FIX)}.`;
   const cause = Object.hasOwn(CAUSES, incident.cause) ? incident.cause : "mixed";
   return `${stepOf(cause, incident.provider)}. ${CAUSES[cause].retries}`.trim();
 }

@@ -103,7 +103,7 @@ function failureText({ provider, cause, is_failing_now: isNow, lines }) {
 }
 
 /** Whom to ask about a retry that a person has decided against. */
-const personText = ({ declined: { state, by } }) => [el("span", { class: "entire" }, by ?? "the person"), `, who ${words(state).toLowerCase()} it.`, /^actor-[0-9a-f]{32}$/.test(by) && ` ${PSEUDONYM_NOTE}`];
+const personText = ({ declined: { state, by, is_pseudonym: isPseudonym } }) => [el("span", { class: "entire" }, by ?? "the person"), `, who ${words(state).toLowerCase()} it.`, isPseudonym && ` ${PSEUDONYM_NOTE}`];
 
 /** What to know before the delivery is acknowledged. */
 function warningOf({ first_step: first, declined }) {
