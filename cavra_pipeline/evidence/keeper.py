@@ -26,7 +26,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, database_now, state_of
 from cavra_pipeline.state.tables import ingested_files, warehouses
 from cavra_pipeline.warehouse import Memory, Session, Warehouse
-from cavra_pipeline.warehouse.base import Keeper, Openable, WarehouseLost
+from cavra_pipeline.warehouse.base import Keeper, Openable, WriteConflict
 from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import Identity, identity_of
 
@@ -102,12 +102,12 @@ class HomeKeeper:
         Evidence is hashed here, where the gate is free. If that is cut short, the next writer does it.
 
         Raises:
-            WarehouseLost: The warehouse is not the one ``written``: it was lost since, and rebuilt without the commit.
+            WriteConflict: The warehouse is not the one ``written``: it was lost since, and rebuilt without the commit.
         """
         with warehouse.reading() as session:
             identity = identity_of(session, where=warehouse.where)
             if identity.warehouse_id != written.warehouse_id:
-                raise WarehouseLost(
+                raise WriteConflict(
                     "the warehouse was lost after a commit, and rebuilt without it",
                     where=warehouse.where,
                     remedy="Repeat it; landing files are ingested again",

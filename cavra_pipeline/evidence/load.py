@@ -128,7 +128,7 @@ class _Loader:
     def commit(self, group: Group, attempt: int = 1) -> None:
         """Commits a group; if that fails, each of its landing files by itself, so that those before the failing stay.
 
-        The same holds where another writer of a lake was faster, because the rows of a group can be read only once.
+        The same holds where what was written does not stand, because the rows of a group can be read only once.
         """
         try:
             with group.buffer, self.warehouse.writing("commit drops") as session:

@@ -39,11 +39,14 @@ class WarehouseBusy(TransientError):
 
 
 class WarehouseLost(TransientError):
-    """The warehouse is damaged, or not the one that was written: what the last commit brought may be gone with it."""
+    """The warehouse is damaged and was set aside: the next command rebuilds it."""
 
 
 class WriteConflict(TransientError):
-    """Another writer committed to the lake meanwhile: nothing was written, and the same work may be done again."""
+    """What was written does not stand, and the same work may be done again.
+
+    Another writer of a lake was faster, or the warehouse was lost after the commit and rebuilt without it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Keeper(Protocol):
             written: What ``beginning`` returned before the commit.
 
         Raises:
-            WarehouseLost: It is not that warehouse any more.
+            WriteConflict: It is not that warehouse any more.
         """
 
 
@@ -110,8 +113,7 @@ class Openable(ABC):
 
         Raises:
             WarehouseBusy: Others held it for longer than the caller was willing to wait.
-            WriteConflict: Another writer of a lake was faster; ``repeated`` does the work again.
-            WarehouseLost: It was lost after the commit, and rebuilt from what was known before.
+            WriteConflict: What was written does not stand; ``repeated`` does the work again.
             PipelineError: It can't be written, or what it is made from is gone. Once the commit is made, none is
                 raised for what the keeper could not remember of it.
         """
@@ -166,8 +168,10 @@ class Warehouse(Openable):
         """Has the keeper remember a commit: where it stands, the caller's work is done, whatever becomes of this."""
         try:
             keeper.committed(self, identity)
-        except WarehouseLost:
+        except WriteConflict:
             raise
+        except WarehouseLost as lost:
+            raise WriteConflict(lost.what, where=lost.where, remedy=lost.remedy) from None
         except (TransientError, OutOfMemory, MemoryError, duckdb.Error) as error:
             # The message of DuckDB may quote values.
             what = "%s: the commit is made, and the state does not know it yet (%s); the next writer tells it"
@@ -175,13 +179,13 @@ class Warehouse(Openable):
 
 
 def repeated(work: Callable[[], _T]) -> _T:
-    """Does work that ends in a commit, and does it again where another writer of a lake was faster; bounded.
+    """Does work that ends in a commit, and does it again where what it wrote does not stand; bounded.
 
     Args:
         work: The whole of it, from what it reads to its commit; safe to repeat.
 
     Raises:
-        WriteConflict: Others were faster each time.
+        WriteConflict: It did not stand any time.
     """
     for _ in range(ATTEMPTS - 1):
         try:

@@ -147,8 +147,9 @@ class FileWarehouse(Warehouse):
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be written, the disk is full, or what the file is made from is gone.
-            WarehouseLost: The file is damaged, or was lost after the commit; the next command rebuilds it. Nothing else
-                is raised, once the commit is made, for what the keeper could not remember of it.
+            WarehouseLost: The file is damaged; it was set aside, and the next command rebuilds it.
+            WriteConflict: It was lost after the commit. Nothing else is raised, once the commit is made, for what the
+                keeper could not remember of it.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
         with self._gate(act, deadline):

@@ -19,7 +19,7 @@ from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse.base import WarehouseLost
+from cavra_pipeline.warehouse.base import ATTEMPTS, WriteConflict
 from tests.support import (
     AS_OF,
     ask_health,
@@ -116,25 +116,49 @@ def test_a_lost_or_garbled_file_is_made_again_by_whoever_opens_it_next(
     assert name == (set_aside[0].name if set_aside else None)
 
 
+def lose_before_the_state_knows(
+    home: Settings, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, *, most: int
+) -> list[None]:
+    """Loses the file between a commit and what the state stores of it, the first times; returns the commits so far."""
+    committed, commits = HomeKeeper.committed, list[None]()
+
+    def lost_then_committed(keeper: HomeKeeper, *given: Any) -> None:
+        commits.append(None)
+        if len(commits) <= most:
+            harm(home.warehouse)
+        committed(keeper, *given)
+
+    monkeypatch.setattr(HomeKeeper, "committed", lost_then_committed)
+    return commits
+
+
 @pytest.mark.parametrize("harm", [Path.unlink, overwrite_all, truncate])
 def test_an_ingest_whose_file_is_lost_before_the_state_knows_of_it_is_repeated(
     home: Settings, harm: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    committed = HomeKeeper.committed
+    before = query(home, "SELECT count(*) FROM evidence_records")[0][0]
     drop(home, [delivery(at(5), subject="run-new", failed=["slack"])], day="2026-06-25", name="new.jsonl")
-
-    def lost_then_committed(keeper: HomeKeeper, *given: Any) -> None:
-        harm(home.warehouse)
-        committed(keeper, *given)
-
-    monkeypatch.setattr(HomeKeeper, "committed", lost_then_committed)
-    with pytest.raises(WarehouseLost):
-        take_in(home)
-    monkeypatch.undo()
-    assert "run-new" not in {subject for (subject,) in query(home, "SELECT subject FROM evidence_records")}
+    losses = lose_before_the_state_knows(home, harm, monkeypatch, most=1)
 
     take_in(home)
+    assert len(losses) == 2, "the commit that was lost, and the one that stands"
     assert query(home, "SELECT count(*) FROM evidence_records WHERE subject = 'run-new'") == [(1,)]
+    assert query(home, "SELECT count(*) FROM evidence_records") == [(before + 1,)]
+    assert query_state(home, "SELECT count(*) FROM ingested_files") == [(3,)]
+
+
+def test_an_ingest_whose_file_is_lost_each_time_says_to_repeat_it(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(home, [delivery(at(5), subject="run-new", failed=["slack"])], day="2026-06-25", name="new.jsonl")
+    with monkeypatch.context() as patched:
+        losses = lose_before_the_state_knows(home, Path.unlink, patched, most=ATTEMPTS)
+        with pytest.raises(WriteConflict, match="lost after a commit") as refused:
+            take_in(home)
+    assert len(losses) == ATTEMPTS
+    assert refused.value.remedy.startswith("Repeat it")
+
+    take_in(home)
     assert query_state(home, "SELECT count(*) FROM ingested_files") == [(3,)]
 
 
