@@ -179,18 +179,19 @@ class Warehouse(Openable):
 
 
 def repeated(work: Callable[[], _T]) -> _T:
-    """Does work that ends in a commit, and does it again where what it wrote does not stand; bounded.
+    """Does work that ends in a commit, and does it again where what it wrote does not stand or was lost; bounded.
 
     Args:
         work: The whole of it, from what it reads to its commit; safe to repeat.
 
     Raises:
         WriteConflict: It did not stand any time.
+        WarehouseLost: The warehouse was lost each time.
     """
     for _ in range(ATTEMPTS - 1):
         try:
             return work()
-        except WriteConflict:
+        except (WriteConflict, WarehouseLost):
             wait_after_conflict()
     return work()
 

@@ -17,8 +17,11 @@ import pytest
 
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retry.acknowledge import acknowledge
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
+from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.base import ATTEMPTS, WriteConflict
 from tests.support import (
     AS_OF,
@@ -145,6 +148,37 @@ def test_an_ingest_whose_file_is_lost_before_the_state_knows_of_it_is_repeated(
     assert query(home, "SELECT count(*) FROM evidence_records WHERE subject = 'run-new'") == [(1,)]
     assert query(home, "SELECT count(*) FROM evidence_records") == [(before + 1,)]
     assert query_state(home, "SELECT count(*) FROM ingested_files") == [(3,)]
+
+
+def test_an_acknowledgement_whose_file_is_lost_while_it_is_written_is_recorded_once(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute, harmed = Session._execute, list[None]()
+
+    def then_lose(session: Session, sql: str, parameters: Any) -> Any:
+        done = execute(session, sql, parameters)
+        if "INSERT INTO drops" in sql and not harmed:
+            harmed.append(None)
+            overwrite_all(home.warehouse)
+            # What DuckDB says of the next block that it has to read.
+            raise duckdb.IOException("Corrupt database file: computed checksum 1 does not match stored checksum 2")
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "_execute", then_lose)
+        acknowledge(
+            home,
+            LANES["recovery_escalation"],
+            subject="run-1",
+            provider="slack",
+            state="acknowledged",
+            by="lead",
+            now=AS_OF,
+        )
+    assert harmed, "the file was lost"
+    counted = "SELECT count(*) FROM evidence WHERE record_type = 'acknowledgement'"
+    assert query(home, counted) == [(1,)]
+    assert len(list(home.landing.glob("*/cavra-pipeline-acknowledgement-*"))) == 1
 
 
 def test_an_ingest_whose_file_is_lost_each_time_says_to_repeat_it(
